@@ -36,8 +36,8 @@ const (
 // BackendStatus is what the controller found behind a Backend. It is the contract with the proxy, which serves
 // exactly these targets, and it answers "why is my server not there?".
 type BackendStatus struct {
-	// conditions: Accepted (the spec can work), ResolvedRefs (every reference is permitted and exists), Ready (at
-	// least one target is ready).
+	// conditions are Accepted (the spec can work), ResolvedRefs (every reference is permitted and exists) and Ready
+	// (at least one target is ready).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -46,6 +46,7 @@ type BackendStatus struct {
 
 	// summary is "<ready targets>/<targets>".
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=16
 	Summary string `json:"summary,omitempty"`
 
@@ -70,7 +71,7 @@ type BackendStatus struct {
 
 	// skippedCount is the number of all skipped Services, set when there are any.
 	// +optional
-	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Minimum=1
 	SkippedCount int32 `json:"skippedCount,omitempty"`
 }
 
@@ -137,6 +138,7 @@ type ResolvedTarget struct {
 
 	// message says what to do about a target that is not ready.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
 }
@@ -170,6 +172,7 @@ type TargetService struct {
 
 	// portName is the name of the Service port, if it has one.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	PortName string `json:"portName,omitempty"`
 }
@@ -184,15 +187,17 @@ type TargetTLS struct {
 
 	// caBundle is the key in caBundles of the certificates to trust.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	CABundle string `json:"caBundle,omitempty"`
 
 	// wellKnownCACertificates is System when the system's certificates are trusted.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	WellKnownCACertificates string `json:"wellKnownCACertificates,omitempty"`
 
-	// subjectAltNames, when set, are the names one of which the certificate must have: "DNS:<name>" or
+	// subjectAltNames are the names one of which the certificate must have, if there are any: "DNS:<name>" or
 	// "URI:<uri>".
 	// +optional
 	// +listType=atomic
@@ -215,10 +220,10 @@ type SkippedService struct {
 
 	// count is how many Services this entry stands for, where it is more than the one named.
 	// +optional
-	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Minimum=1
 	Count int32 `json:"count,omitempty"`
 
-	// reason, one of the SkipReason constants.
+	// reason is one of the SkipReason constants.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64

@@ -66,7 +66,7 @@ const (
 )
 
 // BackendSpec defines the desired state of a Backend.
-// +kubebuilder:validation:XValidation:rule="self.type == 'MCP' ? has(self.mcp) : !has(self.mcp)",message="mcp is required when type is MCP, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="self.type != 'MCP' || has(self.mcp)",message="mcp is required when type is MCP: add mcp.targets",fieldPath=".mcp",reason=FieldValueRequired
 type BackendSpec struct {
 	// type says what kind of server this Backend stands for, and so which of the other fields is set.
 	// MCP is the only type so far.
@@ -110,14 +110,15 @@ type MCPBackend struct {
 }
 
 // MCPTarget picks MCP servers: any number by a selector, or one by a static address.
-// +kubebuilder:validation:XValidation:rule="has(self.selector) != has(self.static)",message="exactly one of selector and static must be set"
+// +kubebuilder:validation:XValidation:rule="has(self.selector) || has(self.static)",message="one of selector and static must be set: selector for the MCP servers behind labelled Services, static for one server at a fixed address",reason=FieldValueRequired
+// +kubebuilder:validation:XValidation:rule="!(has(self.selector) && has(self.static))",message="only one of selector and static can be set: make two targets of it",reason=FieldValueForbidden
 type MCPTarget struct {
 	// name of this entry; a static target's tools are known to clients by it.
 	// Lowercase letters, digits and '-', starting and ending with a letter or digit.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="must consist of lowercase letters, digits and '-', and start and end with a letter or digit"
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="must consist of lowercase letters, digits and '-', and start and end with a letter or digit"
 	Name string `json:"name,omitempty"`
 
 	// selector picks every Service with an MCP port (appProtocol: kgateway.dev/mcp) that it matches.
@@ -135,7 +136,7 @@ type MCPTarget struct {
 type MCPTargetSelector struct {
 	// service selects Services by their labels. An empty selector, which would match everything, is refused.
 	// +required
-	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",message="must not be empty: set matchLabels or matchExpressions"
+	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",message="must not be empty, which would match every Service: set matchLabels or matchExpressions",reason=FieldValueRequired
 	Service *metav1.LabelSelector `json:"service,omitempty"`
 
 	// namespace selects the namespaces whose Services are looked at, by the namespaces' labels.
@@ -153,7 +154,9 @@ type MCPTargetSelector struct {
 
 // MCPStaticTarget is an MCP server at a fixed address.
 type MCPStaticTarget struct {
-	// host is a DNS name or an IP address, without scheme or port.
+	// host is a DNS name or an IP address (IPv6 without brackets), in lowercase, without scheme, port or path.
+	// Link-local addresses and cloud metadata services are refused, and so are loopback addresses, unless proxies
+	// run on the machine of the manager.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -165,7 +168,7 @@ type MCPStaticTarget struct {
 	// +kubebuilder:validation:Maximum=65535
 	Port int32 `json:"port,omitempty"`
 
-	// path of the MCP endpoint: an absolute path.
+	// path of the MCP endpoint: an absolute path as in a URL, percent-encoded, without query or fragment.
 	// Default: /mcp for StreamableHTTP, /sse for SSE.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -180,6 +183,7 @@ type MCPStaticTarget struct {
 
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
+// +kubebuilder:metadata:labels="app.kubernetes.io/part-of=dynamic-mcp"
 // +kubebuilder:resource:shortName=be,categories={gateway-api,mcp}
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
 // +kubebuilder:printcolumn:name="Targets",type=string,JSONPath=`.status.summary`

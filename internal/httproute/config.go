@@ -39,7 +39,9 @@ type Route struct {
 	Name string
 	// Created breaks ties: the older route wins, then the alphabetically first name.
 	Created time.Time
-	// Hostnames are the route's hostnames intersected with the listener's; empty for any.
+	// Hostnames of the route that overlap with the listener's, as the route has them, because precedence among
+	// routes goes by them; empty for any. A request reaches the route only through the listener's hostname, so they
+	// need not be narrowed to it.
 	Hostnames []string
 	// Rules in the order of the HTTPRoute. A rule without matches matches every path.
 	Rules []Rule
@@ -61,7 +63,8 @@ const (
 	PathExact PathType = "Exact"
 	// PathPrefix compares path elements: "/a" matches "/a" and "/a/b", not "/ab".
 	PathPrefix PathType = "PathPrefix"
-	// PathRegularExpression matches the whole path by an RE2 expression.
+	// PathRegularExpression matches the whole path by an RE2 expression. The specification leaves its place in the
+	// precedence open: here it comes after every exact path and before every prefix.
 	PathRegularExpression PathType = "RegularExpression"
 )
 
@@ -70,14 +73,16 @@ type Match struct {
 	// PathType and Path; an empty PathType stands for the prefix "/".
 	PathType PathType
 	Path     string
-	// Headers and QueryParams that the request must have.
+	// Headers and QueryParams that the request must have. Of several entries with one name only the first counts.
 	Headers     []ValueMatch
 	QueryParams []ValueMatch
 	// Method that the request must have; empty for any.
 	Method string
 }
 
-// ValueMatch compares a header or a query parameter.
+// ValueMatch compares a header or a query parameter. A header that the request has several times is compared as the
+// one value that RFC 9110 section 5.3 makes of it, joined by ", "; of a repeated query parameter the first value is
+// compared.
 type ValueMatch struct {
 	// Name of the header (any case) or query parameter (case-sensitive).
 	Name string
@@ -91,8 +96,9 @@ type ValueMatch struct {
 type Backend struct {
 	// MCP is the key ("namespace/name") of an MCP Backend. Empty if the reference can't be served.
 	MCP string
-	// Weight, 0 or more.
+	// Weight, 0 to MaxWeight.
 	Weight int32
-	// Invalid says why the reference can't be served; such requests get 500.
+	// Invalid says why the reference can't be served, for logs and not for clients: it may name objects of other
+	// namespaces. Such requests get 500.
 	Invalid string
 }

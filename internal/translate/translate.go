@@ -47,9 +47,11 @@ type Inputs struct {
 type Config struct {
 	// Generation of the Gateway that this was made from.
 	Generation int64
-	// Listeners that can be served, in the order of the Gateway.
+	// Listeners that can be served, in the order of the Gateway. They are here also if the Gateway as a whole is not
+	// accepted, for its addresses or parameters: no proxy is started for such a Gateway, but one that runs goes on
+	// serving, because a mistake there should not end what works.
 	Listeners []httproute.Listener
-	// Backends that routes refer to, by key ("namespace/name").
+	// Backends that the listeners' routes refer to, by key ("namespace/name").
 	Backends map[string]*config.Backend
 }
 

@@ -1,0 +1,145 @@
+# `make` or `make help` lists what there is.
+
+SHELL := /usr/bin/env bash -o pipefail
+.SHELLFLAGS := -ec
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+BIN := $(CURDIR)/bin
+MODULE := github.com/dynamic-mcp/dynamic-mcp
+
+# Tools are Go modules, built into bin/ at these versions. golangci-lint's version is in hack/tools/golangci-lint/go.mod,
+# setup-envtest's in hack/envtest/assets.sh.
+CONTROLLER_GEN_VERSION := v0.23.0
+KUSTOMIZE_VERSION := v5.8.2
+CONTROLLER_GEN := $(BIN)/controller-gen-$(CONTROLLER_GEN_VERSION)
+KUSTOMIZE := $(BIN)/kustomize-$(KUSTOMIZE_VERSION)
+GOLANGCI_LINT := $(BIN)/golangci-lint
+
+# What version the binary says it is.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS := -s -w -X $(MODULE)/internal/version.Version=$(VERSION)
+
+# Of `make test`: the packages, and more flags of go test, e.g. make test PKG=./internal/resolve TESTFLAGS='-run Golden -v'
+PKG ?= ./...
+TESTFLAGS ?=
+TEST_TIMEOUT ?= 20m
+# Of `make fuzz`: how long each target runs.
+FUZZTIME ?= 30s
+# Of `make run-manager`: more flags of the manager.
+ARGS ?=
+KUBECTL ?= kubectl
+export KUBECTL
+
+say = @echo '>> $(1)' >&2
+
+##@ General
+
+.PHONY: help
+help: ## List the targets.
+	@awk 'BEGIN {FS = ":.*## ?"; printf "Usage: make <target>\n"} \
+		/^[a-zA-Z0-9_-]+:.*##/ {printf "  %-20s%s\n", $$1, $$2} \
+		/^##@/ {printf "\n%s\n", substr($$0, 5)}' $(MAKEFILE_LIST)
+
+##@ Build and test
+
+.PHONY: build
+build: ## Build bin/dynamic-mcp, a static binary.
+	$(call say,building bin/dynamic-mcp $(VERSION))
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/dynamic-mcp ./cmd
+
+.PHONY: test
+test: ## Run every test: unit, golden, CRD, envtest and end-to-end (PKG, TESTFLAGS, TEST_TIMEOUT).
+	$(call say,getting kube-apiserver and etcd)
+	@hack/envtest/assets.sh >/dev/null
+	@$(MAKE) build
+	$(call say,testing $(PKG); the first run compiles everything with the race detector before it says anything)
+	@KUBEBUILDER_ASSETS="$$(hack/envtest/assets.sh)" \
+		go test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PKG)
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME each (default 30s).
+	@FUZZTIME=$(FUZZTIME) hack/fuzz.sh
+
+.PHONY: envtest
+envtest: ## Print the folder of kube-apiserver, etcd and kubectl (KUBEBUILDER_ASSETS); get them first if need be.
+	@hack/envtest/assets.sh
+
+.PHONY: clean
+clean: ## Remove bin/ and what tests leave. The caches of Go and of envtest stay.
+	rm -rf $(BIN) dist cover.out
+
+##@ Code
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) ## Format the Go code (gofmt, goimports).
+	@$(GOLANGCI_LINT) fmt ./...
+
+.PHONY: vet
+vet: ## Run go vet.
+	@go vet ./...
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Run golangci-lint, with kube-api-linter for api/.
+	$(call say,linting)
+	@$(GOLANGCI_LINT) run ./...
+
+.PHONY: lint-fix
+lint-fix: $(GOLANGCI_LINT) ## Run golangci-lint and mend what it can.
+	@$(GOLANGCI_LINT) run --fix ./...
+
+.PHONY: generate
+generate: $(CONTROLLER_GEN) ## Generate deepcopy methods.
+	$(call say,generating deepcopy methods)
+	@$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/...
+
+.PHONY: manifests
+manifests: $(CONTROLLER_GEN) ## Generate the CRDs, RBAC roles and webhook configuration in config/.
+	$(call say,generating manifests)
+	@$(CONTROLLER_GEN) crd paths=./api/... output:crd:artifacts:config=config/crd/bases
+	@$(CONTROLLER_GEN) rbac:roleName=manager-role webhook paths=./internal/...
+
+.PHONY: vendor-gateway-api
+vendor-gateway-api: ## Copy the Gateway API CRDs of the version in go.mod to config/crd/gateway-api.
+	@hack/vendor-gateway-api.sh
+
+.PHONY: verify
+verify: $(CONTROLLER_GEN) $(KUSTOMIZE) $(GOLANGCI_LINT) ## Regenerate everything, lint, and fail if that changes a file.
+	@KUSTOMIZE=$(KUSTOMIZE) GOLANGCI_LINT=$(GOLANGCI_LINT) hack/verify.sh
+
+##@ Cluster (the current kubeconfig)
+
+.PHONY: install
+install: $(KUSTOMIZE) ## Install the CRDs, the Gateway API's included. Never replaces newer ones or another project's.
+	@KUSTOMIZE=$(KUSTOMIZE) hack/install.sh install
+
+.PHONY: uninstall
+uninstall: $(KUSTOMIZE) ## Remove this project's CRDs, and with them every Backend. The Gateway API's CRDs stay.
+	@KUSTOMIZE=$(KUSTOMIZE) hack/install.sh uninstall
+
+.PHONY: run-manager
+run-manager: build ## Run the manager on this machine, with each Gateway's proxy as a child process (ARGS).
+	$(call say,running the manager; Ctrl-C ends it and its proxies)
+	@exec $(BIN)/dynamic-mcp manager --proxy-runtime=subprocess $(ARGS)
+
+##@ Tools
+
+.PHONY: tools
+tools: $(CONTROLLER_GEN) $(KUSTOMIZE) $(GOLANGCI_LINT) ## Build the tools into bin/.
+
+# go-tool NAME, PACKAGE, VERSION: the file's name has the version, so that a new pin is a new file.
+define go-tool
+$(BIN)/$(1)-$(3):
+	$$(call say,building $(1) $(3))
+	@GOBIN=$(BIN)/.$(1) GOWORK=off GOFLAGS= go install $(2)@$(3)
+	@mv $(BIN)/.$(1)/$(1) $$@ && rmdir $(BIN)/.$(1)
+endef
+
+$(eval $(call go-tool,controller-gen,sigs.k8s.io/controller-tools/cmd/controller-gen,$(CONTROLLER_GEN_VERSION)))
+$(eval $(call go-tool,kustomize,sigs.k8s.io/kustomize/kustomize/v5,$(KUSTOMIZE_VERSION)))
+
+$(GOLANGCI_LINT): $(addprefix hack/tools/golangci-lint/,go.mod go.sum main.go)
+	$(call say,building golangci-lint with kube-api-linter; a few minutes with an empty Go cache)
+	@GOWORK=off go build -C hack/tools/golangci-lint -trimpath -buildvcs=false -o $@ .
+	@touch $@

@@ -1,0 +1,217 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/util/validation"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/validate"
+)
+
+// Values of --proxy-runtime.
+const (
+	runtimeDeployment = "deployment"
+	runtimeSubprocess = "subprocess"
+)
+
+// Names of flags whose default depends on other flags, or which messages of other flags name.
+const (
+	flagProxyRuntime      = "proxy-runtime"
+	flagAllowExternalName = "allow-external-name"
+	flagHealthProbe       = "health-probe-bind-address"
+	flagEnableWebhooks    = "enable-webhooks"
+	flagWebhookCertDir    = "webhook-cert-dir"
+	flagLogFormat         = "log-format"
+)
+
+// addressOff turns an endpoint off, as in other managers.
+const addressOff = "0"
+
+// managerFlags are the flags of the command manager.
+type managerFlags struct {
+	kubeconfig string
+
+	proxyRuntime      string
+	proxyBindAddress  string
+	allowExternalName bool
+	clusterDomain     string
+
+	metricsAddress          string
+	probeAddress            string
+	leaderElect             bool
+	leaderElectionNamespace string
+
+	enableWebhooks bool
+	webhookCertDir string
+	webhookHost    string
+	webhookPort    int
+
+	logLevel  string
+	logFormat string
+}
+
+func newManagerCommand() *cobra.Command {
+	flags := &managerFlags{}
+	command := &cobra.Command{
+		Use:   "manager",
+		Short: "Run the controllers and webhooks, and a proxy for each Gateway",
+		Long: "Runs the controllers and webhooks against an API server, and a proxy for each Gateway of the class agentgateway.\n\n" +
+			"With --proxy-runtime=subprocess the proxies are child processes of the manager on this machine. They have the\n" +
+			"manager's own credentials: it is for development.",
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			if err := flags.complete(command.Flags().Changed); err != nil {
+				return err
+			}
+			return flags.run(ctrl.SetupSignalHandler(), command.ErrOrStderr())
+		},
+	}
+	flags.register(command)
+	return command
+}
+
+func (f *managerFlags) register(command *cobra.Command) {
+	s := command.Flags()
+	s.StringVar(&f.kubeconfig, "kubeconfig", "",
+		"path of a kubeconfig; default: $KUBECONFIG, the cluster that this runs in, or ~/.kube/config")
+
+	s.StringVar(&f.proxyRuntime, flagProxyRuntime, runtimeDeployment,
+		"where proxies run: deployment (a Deployment for each Gateway; not available in this version) or subprocess "+
+			"(child processes of the manager, with its credentials; for development)")
+	s.StringVar(&f.proxyBindAddress, "proxy-bind-address", "127.0.0.1",
+		"IP address that the listeners of subprocess proxies bind; 0.0.0.0 or :: for all")
+	s.BoolVar(&f.allowExternalName, flagAllowExternalName, false,
+		"let selectors pick Services of type ExternalName; they name any host, so keep it off where users don't trust "+
+			"each other (default: on with --proxy-runtime=subprocess, else off)")
+	s.StringVar(&f.clusterDomain, "cluster-domain", validate.DefaultClusterDomain, "DNS domain of the cluster's Services")
+
+	s.StringVar(&f.metricsAddress, "metrics-bind-address", addressOff,
+		"HOST:PORT for /metrics of the manager, over plain HTTP and for anyone who can reach it, so prefer 127.0.0.1:8080 "+
+			"or a NetworkPolicy; 0: off")
+	s.StringVar(&f.probeAddress, flagHealthProbe, ":8081",
+		"HOST:PORT for /healthz and /readyz; 0: off (default with --proxy-runtime=subprocess: 127.0.0.1:8081)")
+	s.BoolVar(&f.leaderElect, "leader-elect", false,
+		"work only while holding a lease, so that of several managers one is active")
+	s.StringVar(&f.leaderElectionNamespace, "leader-election-namespace", "",
+		"namespace of the lease; default: the namespace that this runs in, so it is needed outside a cluster")
+
+	s.BoolVar(&f.enableWebhooks, flagEnableWebhooks, false,
+		"serve the admission webhooks (default: on if --webhook-cert-dir is set, because they need a certificate)")
+	s.StringVar(&f.webhookCertDir, flagWebhookCertDir, "",
+		"directory with tls.crt and tls.key for the webhooks; read again when they change")
+	s.StringVar(&f.webhookHost, "webhook-host", "", "host name or IP address that the webhooks bind (default: all)")
+	s.IntVar(&f.webhookPort, "webhook-port", 9443, "port that the webhooks bind")
+
+	s.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error; for subprocess proxies too")
+	s.StringVar(&f.logFormat, flagLogFormat, "json",
+		"json or text; for subprocess proxies too (default with --proxy-runtime=subprocess: text)")
+}
+
+// complete sets the defaults that depend on other flags and returns every error there is. changed says whether a flag
+// was given.
+func (f *managerFlags) complete(changed func(flag string) bool) error {
+	if f.subprocess() {
+		f.allowExternalName = f.allowExternalName || !changed(flagAllowExternalName)
+		if !changed(flagHealthProbe) {
+			f.probeAddress = "127.0.0.1:8081"
+		}
+		if !changed(flagLogFormat) {
+			f.logFormat = "text"
+		}
+	}
+	if !changed(flagEnableWebhooks) {
+		f.enableWebhooks = f.webhookCertDir != ""
+	}
+	_, logErr := newManagerLogger(io.Discard, f.logLevel, f.logFormat)
+	return errors.Join(
+		f.checkProxyRuntime(),
+		f.checkWebhooks(),
+		checkBindAddress("metrics-bind-address", f.metricsAddress),
+		checkBindAddress(flagHealthProbe, f.probeAddress),
+		checkClusterDomain(f.clusterDomain),
+		logErr,
+	)
+}
+
+func (f *managerFlags) subprocess() bool { return f.proxyRuntime == runtimeSubprocess }
+
+func (f *managerFlags) checkProxyRuntime() error {
+	switch f.proxyRuntime {
+	case runtimeSubprocess:
+	case runtimeDeployment:
+		return fmt.Errorf("--%s=%s is not available in this version: use --%s=%s, which runs each Gateway's proxy as a child "+
+			"process of the manager, with the manager's credentials (for development)",
+			flagProxyRuntime, runtimeDeployment, flagProxyRuntime, runtimeSubprocess)
+	default:
+		return fmt.Errorf("--%s must be %s or %s, not %q", flagProxyRuntime, runtimeDeployment, runtimeSubprocess, f.proxyRuntime)
+	}
+	if address, err := netip.ParseAddr(f.proxyBindAddress); err != nil || address.Zone() != "" {
+		return fmt.Errorf("--proxy-bind-address must be an IP address, like 127.0.0.1 or 0.0.0.0, not %q", f.proxyBindAddress)
+	}
+	return nil
+}
+
+func (f *managerFlags) checkWebhooks() error {
+	var errs []error
+	if f.enableWebhooks && f.webhookCertDir == "" {
+		errs = append(errs, fmt.Errorf("--%s needs --%s: a directory with the certificate tls.crt and its key tls.key, "+
+			"because the API server calls webhooks with TLS only", flagEnableWebhooks, flagWebhookCertDir))
+	}
+	if f.webhookPort < 1 || f.webhookPort > 65535 {
+		errs = append(errs, fmt.Errorf("--webhook-port must be 1 to 65535, not %d", f.webhookPort))
+	}
+	if host := f.webhookHost; host != "" && !isHost(host) {
+		errs = append(errs, fmt.Errorf("--webhook-host must be a host name or an IP address, not %q", host))
+	}
+	return errors.Join(errs...)
+}
+
+func checkBindAddress(flag, address string) error {
+	if address == addressOff || address == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil || (host != "" && !isHost(host)) {
+		return fmt.Errorf("--%s must be HOST:PORT, like 127.0.0.1:8081 or :8081, or 0 for off, not %q", flag, address)
+	}
+	return nil
+}
+
+func checkClusterDomain(domain string) error {
+	if problems := validation.IsDNS1123Subdomain(strings.TrimSuffix(domain, ".")); len(problems) > 0 {
+		return fmt.Errorf("--cluster-domain must be a DNS domain, like %s, not %q", validate.DefaultClusterDomain, domain)
+	}
+	return nil
+}
+
+func isHost(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil || len(validation.IsDNS1123Subdomain(strings.ToLower(host))) == 0
+}

@@ -1,0 +1,242 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// parseManager returns the flags as the command would use them.
+func parseManager(args ...string) (*managerFlags, error) {
+	flags, command := &managerFlags{}, &cobra.Command{}
+	flags.register(command)
+	if err := command.ParseFlags(args); err != nil {
+		return nil, err
+	}
+	return flags, flags.complete(command.Flags().Changed)
+}
+
+func TestManagerFlagErrors(t *testing.T) {
+	const subprocess = "--proxy-runtime=subprocess"
+	for name, test := range map[string]struct {
+		args []string
+		want []string // what the error names; none: no error
+	}{
+		"subprocess": {args: []string{subprocess}},
+		"everything set": {args: []string{
+			subprocess, "--kubeconfig=x", "--proxy-bind-address=::", "--allow-external-name=false", "--cluster-domain=corp.example.",
+			"--metrics-bind-address=127.0.0.1:8080", "--health-probe-bind-address=[::1]:0", "--leader-elect",
+			"--leader-election-namespace=default", "--webhook-cert-dir=certs", "--webhook-host=localhost", "--webhook-port=9444",
+			"--log-level=debug", "--log-format=json",
+		}},
+		"everything off":           {args: []string{subprocess, "--metrics-bind-address=", "--health-probe-bind-address=0", "--enable-webhooks=false"}},
+		"the default runtime":      {want: []string{"--proxy-runtime=deployment is not available in this version", "use --proxy-runtime=subprocess"}},
+		"deployment":               {args: []string{"--proxy-runtime=deployment"}, want: []string{"use --proxy-runtime=subprocess"}},
+		"an unknown runtime":       {args: []string{"--proxy-runtime=vm"}, want: []string{`--proxy-runtime must be deployment or subprocess, not "vm"`}},
+		"a name to bind":           {args: []string{subprocess, "--proxy-bind-address=localhost"}, want: []string{"--proxy-bind-address must be an IP address", `"localhost"`}},
+		"an address with a port":   {args: []string{subprocess, "--proxy-bind-address=127.0.0.1:80"}, want: []string{"--proxy-bind-address"}},
+		"an address with a zone":   {args: []string{subprocess, "--proxy-bind-address=fe80::1%eth0"}, want: []string{"--proxy-bind-address"}},
+		"a probe port alone":       {args: []string{subprocess, "--health-probe-bind-address=8081"}, want: []string{`--health-probe-bind-address must be HOST:PORT`, `not "8081"`}},
+		"a named port":             {args: []string{subprocess, "--metrics-bind-address=:http"}, want: []string{"--metrics-bind-address must be HOST:PORT"}},
+		"a port out of range":      {args: []string{subprocess, "--metrics-bind-address=:65536"}, want: []string{"--metrics-bind-address must be HOST:PORT"}},
+		"a URL for metrics":        {args: []string{subprocess, "--metrics-bind-address=http://x:80"}, want: []string{"--metrics-bind-address must be HOST:PORT"}},
+		"a bad cluster domain":     {args: []string{subprocess, "--cluster-domain=.local"}, want: []string{`--cluster-domain must be a DNS domain, like cluster.local, not ".local"`}},
+		"no cluster domain":        {args: []string{subprocess, "--cluster-domain="}, want: []string{"--cluster-domain must be a DNS domain"}},
+		"webhooks without keys":    {args: []string{subprocess, "--enable-webhooks"}, want: []string{"--enable-webhooks needs --webhook-cert-dir"}},
+		"a webhook port of 0":      {args: []string{subprocess, "--webhook-port=0"}, want: []string{"--webhook-port must be 1 to 65535, not 0"}},
+		"a bad webhook host":       {args: []string{subprocess, "--webhook-host=a b"}, want: []string{"--webhook-host must be a host name or an IP address"}},
+		"an unknown log level":     {args: []string{subprocess, "--log-level=loud"}, want: []string{`--log-level must be debug, info, warn or error, not "loud"`}},
+		"an unknown log format":    {args: []string{subprocess, "--log-format=xml"}, want: []string{`--log-format must be json or text, not "xml"`}},
+		"a port that is no number": {args: []string{subprocess, "--webhook-port=x"}, want: []string{"--webhook-port"}},
+		"all mistakes at once": {
+			args: []string{"--proxy-runtime=vm", "--cluster-domain=_", "--webhook-port=-1", "--log-level=x", "--metrics-bind-address=x"},
+			want: []string{"--proxy-runtime", "--cluster-domain", "--webhook-port", "--log-level", "--metrics-bind-address"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			_, err := parseManager(test.args...)
+			if len(test.want) == 0 {
+				g.Expect(err).NotTo(HaveOccurred())
+				return
+			}
+			for _, want := range test.want {
+				g.Expect(err).To(MatchError(ContainSubstring(want)))
+			}
+		})
+	}
+}
+
+func TestManagerDefaultsThatDependOnOtherFlags(t *testing.T) {
+	type derived struct {
+		externalName, webhooks bool
+		probe, logFormat       string
+	}
+	for name, test := range map[string]struct {
+		args []string
+		want derived
+	}{
+		"deployment": {nil, derived{false, false, ":8081", "json"}},
+		"deployment with a certificate and external names": {
+			[]string{"--webhook-cert-dir=x", "--allow-external-name"}, derived{true, true, ":8081", "json"},
+		},
+		"subprocess": {[]string{"--proxy-runtime=subprocess"}, derived{true, false, "127.0.0.1:8081", "text"}},
+		"subprocess, overridden": {
+			[]string{
+				"--proxy-runtime=subprocess", "--allow-external-name=false", "--health-probe-bind-address=:8081",
+				"--log-format=json", "--webhook-cert-dir=x", "--enable-webhooks=false",
+			},
+			derived{false, false, ":8081", "json"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, _ := parseManager(test.args...)
+			got := derived{f.allowExternalName, f.enableWebhooks, f.probeAddress, f.logFormat}
+			NewWithT(t).Expect(got).To(Equal(test.want))
+		})
+	}
+}
+
+func TestManagerSaysWhatItCantReach(t *testing.T) {
+	dir := t.TempDir()
+	kubeconfig := filepath.Join(dir, "kubeconfig")
+	// Nothing listens on port 1.
+	NewWithT(t).Expect(os.WriteFile(kubeconfig, []byte(`
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "http://127.0.0.1:1"}}]
+contexts: [{name: c, context: {cluster: c, user: u}}]
+users: [{name: u, user: {}}]
+current-context: c
+`), 0o600)).To(Succeed())
+
+	for name, test := range map[string]struct {
+		args []string
+		want []string
+	}{
+		"a kubeconfig that is not there": {
+			[]string{"--kubeconfig", filepath.Join(dir, "missing")}, []string{"--kubeconfig", "missing: no such file"},
+		},
+		"an API server that does not answer": {
+			[]string{"--kubeconfig", kubeconfig}, []string{"the API server at http://127.0.0.1:1", "connection refused"},
+		},
+		"a certificate that is not there": {
+			[]string{"--kubeconfig", kubeconfig, "--webhook-cert-dir", dir}, []string{"--webhook-cert-dir", "tls.crt"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			f, err := parseManager(append(test.args, "--proxy-runtime=subprocess")...)
+			g.Expect(err).NotTo(HaveOccurred())
+			err = f.run(t.Context(), &bytes.Buffer{})
+			for _, want := range test.want {
+				g.Expect(err).To(MatchError(ContainSubstring(want)))
+			}
+		})
+	}
+}
+
+func TestManagerLogger(t *testing.T) {
+	for name, test := range map[string]struct {
+		level, format string
+		want          []string
+	}{
+		"json":       {"info", "json", []string{`"msg":"Told"`, `"gateway":{"name":"n","namespace":"ns"}`, `"msg":"Failed"`}},
+		"json debug": {"debug", "json", []string{`"msg":"Detailed"`, `"msg":"Told"`, `"msg":"Failed"`}},
+		"text":       {"info", "text", []string{"Told", "ns", "Failed"}},
+		"text error": {"error", "text", []string{"Failed", "broken"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			var out bytes.Buffer
+			log, err := newManagerLogger(&out, test.level, test.format)
+			g.Expect(err).NotTo(HaveOccurred())
+			log.V(1).Info("Detailed")
+			log.Info("Told", "gateway", types.NamespacedName{Namespace: "ns", Name: "n"})
+			log.Error(errors.New("broken"), "Failed")
+			for _, want := range test.want {
+				g.Expect(out.String()).To(ContainSubstring(want))
+			}
+			g.Expect(strings.Contains(out.String(), "Detailed")).To(Equal(test.level == "debug"))
+			g.Expect(strings.Contains(out.String(), "Told")).To(Equal(test.level != "error"))
+			g.Expect(out.String()).NotTo(ContainSubstring(".go:"), "no stack trace")
+		})
+	}
+}
+
+func TestProxyOutput(t *testing.T) {
+	gateway := types.NamespacedName{Namespace: "ns", Name: "n"}
+	for name, test := range map[string]struct{ format, line, want string }{
+		"text":               {"text", "hello", "[ns/n] hello\n"},
+		"json stays":         {"json", `{"msg":"hello"}`, `{"msg":"hello"}` + "\n"},
+		"text between json":  {"json", "panic: oh", `"line":"panic: oh"`},
+		"braces are no json": {"json", "{", `"line":"{"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			var out bytes.Buffer
+			log, err := newManagerLogger(&out, "info", test.format)
+			g.Expect(err).NotTo(HaveOccurred())
+			proxyOutput(&out, test.format, log)(gateway, test.line)
+			g.Expect(out.String()).To(ContainSubstring(test.want))
+		})
+	}
+}
+
+func TestRootCommand(t *testing.T) {
+	run := func(args ...string) (string, error) {
+		var out bytes.Buffer
+		root := newRootCommand()
+		root.SetOut(&out)
+		root.SetErr(&out)
+		root.SetArgs(args)
+		err := root.Execute()
+		return out.String(), err
+	}
+	t.Run("version", func(t *testing.T) {
+		g := NewWithT(t)
+		out, err := run("version")
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(out).To(HavePrefix("dynamic-mcp "))
+	})
+	t.Run("help lists the commands", func(t *testing.T) {
+		g := NewWithT(t)
+		out, err := run("--help")
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(out).To(And(ContainSubstring("manager"), ContainSubstring("proxy"), ContainSubstring("version")))
+	})
+	t.Run("an error comes without the usage text", func(t *testing.T) {
+		g := NewWithT(t)
+		out, err := run("manager")
+		g.Expect(err).To(HaveOccurred())
+		g.Expect(out).To(HavePrefix("Error: --proxy-runtime=deployment is not available"))
+		g.Expect(out).NotTo(ContainSubstring("Usage:"))
+	})
+	t.Run("an argument that no command takes", func(t *testing.T) {
+		_, err := run("manager", "subprocess")
+		NewWithT(t).Expect(err).To(MatchError(ContainSubstring(`"subprocess"`)))
+	})
+}

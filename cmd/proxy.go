@@ -1,0 +1,149 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/proxy"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/version"
+)
+
+// proxyFlags are the flags of the command proxy.
+type proxyFlags struct {
+	gateway        string
+	kubeconfig     string
+	exitWithParent bool
+	logLevel       string
+	logFormat      string
+	options        proxy.Options
+}
+
+func newProxyCommand() *cobra.Command {
+	flags := &proxyFlags{options: proxy.Options{Limits: config.DefaultLimits(), Version: version.String()}}
+	command := &cobra.Command{
+		Use:   "proxy --gateway NAMESPACE/NAME",
+		Short: "Serve the MCP traffic of one Gateway",
+		Long: "Serves the MCP traffic of one Gateway: reads the Gateway, its HTTPRoutes and their Backends, status included, " +
+			"from the API server, and goes on serving while that is away. The manager starts it by itself.",
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			return flags.run(command.Context(), command.InOrStdin(), command.ErrOrStderr())
+		},
+	}
+	f, o := command.Flags(), &flags.options
+	f.StringVar(&flags.gateway, "gateway", "", "the Gateway to serve, as NAMESPACE/NAME (required)")
+	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "path of a kubeconfig; default: $KUBECONFIG, the cluster that this runs in, or ~/.kube/config")
+	f.StringVar(&o.BindAddress, "bind-address", "", "IP address that the Gateway's listeners bind (default: all)")
+	f.StringVar(&o.AdminAddress, "admin-address", "127.0.0.1:19000", "HOST:PORT of the admin endpoint: /metrics, /healthz, /readyz, /config; port 0 for any free one")
+	f.StringVar(&o.AdminAddressFile, "admin-address-file", "", "file to write the admin endpoint's address to once it is bound")
+	f.BoolVar(&flags.exitWithParent, "exit-with-parent", false, "end when standard input does, so that this process never outlives the one that started it")
+	f.BoolVar(&o.AllowLoopbackUpstreams, "allow-loopback-upstreams", false, "permit MCP servers on loopback addresses; for development")
+	f.StringSliceVar(&o.AllowedOrigins, "allowed-origins", nil, "origins, like https://example.com, that web pages may come from, besides loopback origins and the Gateway's hostnames")
+	f.DurationVar(&o.DrainTimeout, "drain-timeout", 20*time.Second, "how long requests in flight may go on once the proxy has been asked to end")
+	f.DurationVar(&o.Limits.SessionLifetime, "session-lifetime", o.Limits.SessionLifetime, "how long a session may last")
+	f.Int64Var(&o.Limits.MaxRequestBody, "max-request-body", o.Limits.MaxRequestBody, "largest request body, in bytes")
+	f.DurationVar(&o.Limits.CallTimeout, "call-timeout", o.Limits.CallTimeout, "how long a server may be silent while it answers a call")
+	f.StringVar(&flags.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&flags.logFormat, "log-format", "json", "json or text")
+	return command
+}
+
+func (f *proxyFlags) run(ctx context.Context, stdin io.Reader, stderr io.Writer) error {
+	if err := f.complete(stderr); err != nil {
+		return err
+	}
+	restConfig, err := loadRESTConfig(f.kubeconfig)
+	if err != nil {
+		return err
+	}
+	f.options.RestConfig = restConfig
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if f.exitWithParent {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		go func() {
+			// The parent never writes. The read ends when the parent does, or with this process.
+			_, _ = io.Copy(io.Discard, stdin)
+			cancel()
+		}()
+	}
+	return proxy.Run(ctx, f.options)
+}
+
+// complete checks the flags and derives options from them.
+func (f *proxyFlags) complete(stderr io.Writer) error {
+	namespace, name, ok := strings.Cut(f.gateway, "/")
+	if !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
+		return fmt.Errorf("--gateway must be NAMESPACE/NAME, like default/agentgateway, not %q", f.gateway)
+	}
+	f.options.Gateway = types.NamespacedName{Namespace: namespace, Name: name}
+	if f.options.BindAddress != "" {
+		if _, err := netip.ParseAddr(f.options.BindAddress); err != nil {
+			return fmt.Errorf("--bind-address must be an IP address, like 127.0.0.1, not %q", f.options.BindAddress)
+		}
+	}
+	if _, _, err := net.SplitHostPort(f.options.AdminAddress); err != nil {
+		return fmt.Errorf("--admin-address must be HOST:PORT, like 127.0.0.1:19000, not %q", f.options.AdminAddress)
+	}
+	if i := slices.IndexFunc(f.options.AllowedOrigins, func(origin string) bool { return !isOrigin(origin) }); i >= 0 {
+		return fmt.Errorf("--allowed-origins must be origins, like https://example.com or http://localhost:3000, not %q", f.options.AllowedOrigins[i])
+	}
+	for _, positive := range []struct {
+		flag  string
+		value int64
+	}{
+		{"--drain-timeout", int64(f.options.DrainTimeout)},
+		{"--session-lifetime", int64(f.options.Limits.SessionLifetime)},
+		{"--max-request-body", f.options.Limits.MaxRequestBody},
+		{"--call-timeout", int64(f.options.Limits.CallTimeout)},
+	} {
+		if positive.value <= 0 {
+			return fmt.Errorf("%s must be positive", positive.flag)
+		}
+	}
+	log, err := newLogger(stderr, f.logLevel, f.logFormat)
+	if err != nil {
+		return err
+	}
+	f.options.Log = log.With("gateway", f.gateway)
+	return nil
+}
+
+// isOrigin returns whether a text is what browsers send as Origin: scheme, host and perhaps a port.
+func isOrigin(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" &&
+		u.Scheme+"://"+u.Host == text
+}

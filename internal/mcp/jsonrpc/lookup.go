@@ -1,0 +1,82 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package jsonrpc
+
+// Lookup finds the values of the keys that the object at that span has, and sets values[i] to where the value of keys[i]
+// is, or to the zero span if the object has no such key. Keys are compared after unescaping. If the object span is empty,
+// all values are absent. Around the object there may be white space, so that the span can be all of b.
+//
+// Errors are of type *Error: CodeInvalidRequest if one of the keys occurs twice, CodeInvalidParams if there is something
+// else than an object, CodeParse if it is not JSON. Then no value is set. There must be as many values as keys.
+func Lookup(b []byte, object Span, keys []string, values []Span) error {
+	values = values[:len(keys)]
+	clear(values)
+	if object.Empty() {
+		return nil
+	}
+	s := scanner{b: b[:object.End]}
+	i := space(s.b, object.Start)
+	if i == len(s.b) || s.b[i] != '{' {
+		return &Error{Code: CodeInvalidParams, Message: "Invalid params: expected an object"}
+	}
+	if err := s.lookup(i+1, keys, values); err != nil {
+		clear(values)
+		return err
+	}
+	return nil
+}
+
+// lookup does Lookup's work on the object whose first byte after '{' is at i.
+func (s *scanner) lookup(i int, keys []string, values []Span) *Error {
+	for first := true; ; first = false {
+		key, value, next, more := s.member(i, first)
+		i = next
+		if !more {
+			break
+		}
+		found := s.find(key, keys)
+		if found < 0 {
+			continue
+		}
+		if !values[found].Empty() {
+			return &Error{Code: CodeInvalidRequest, Message: "Invalid request: the key " +
+				string(AppendString(nil, keys[found])) + " occurs twice in one object"}
+		}
+		values[found] = value
+	}
+	if i >= 0 {
+		if i = space(s.b, i); i != len(s.b) {
+			s.fail(i, "only white space may follow the object")
+		}
+	}
+	return s.err
+}
+
+// find returns the index of the key at that span among keys, or -1.
+func (s *scanner) find(key Span, keys []string) int {
+	name := s.b[key.Start+1 : key.End-1]
+	var buf [64]byte
+	if !isPlain(name) {
+		name = appendUnquoted(buf[:0], name)
+	}
+	for i, k := range keys {
+		if string(name) == k {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,69 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
+)
+
+// endTimeout is how long targets may take to end their side of a session.
+const endTimeout = 5 * time.Second
+
+// delete ends a client's session: here at once, and with the targets as well as they can.
+// https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#session-management
+func (s *Server) delete(w http.ResponseWriter, r *http.Request, b *backend) {
+	if e := checkVersion(r.Header); e != nil {
+		writeHTTPError(w, nil, e)
+		return
+	}
+	cs, e := s.openSession(r.Header, b)
+	if e != nil {
+		writeHTTPError(w, nil, e)
+		return
+	}
+	s.sessions.end(cs.SID)
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(r.Context()), endTimeout, errors.New("it did not end the session in time"))
+	defer cancel()
+	var targets sync.WaitGroup
+	for _, t := range b.served {
+		if us, ok := cs.existing(t); ok && us.id != "" && t.usable() {
+			targets.Go(func() { s.endUpstream(ctx, b, t, us) })
+		}
+	}
+	targets.Wait()
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Server) endUpstream(ctx context.Context, b *backend, t *target, us upstreamSession) {
+	header := http.Header{}
+	s.setOwnHeaders(header, us)
+	delete(header, "Content-Type")
+	response, _, err := s.upstream.Do(ctx, t.requests, &upstream.Request{
+		Method: http.MethodDelete, Header: header, Endpoint: us.endpoint,
+	})
+	if err != nil {
+		s.log.Warn("Session not ended at target", "backend", b.Key, "target", t.Name, "error", err)
+		return
+	}
+	closeBody(response.Body)
+}

@@ -1,0 +1,112 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package server
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
+)
+
+// eventStream writes server-sent events to a client: one write for each event, comments when there is nothing to
+// send, and a deadline for a client that does not take them.
+type eventStream struct {
+	*Server
+	w        http.ResponseWriter
+	response *http.ResponseController
+
+	mu        sync.Mutex
+	buffer    []byte
+	keepAlive *time.Timer
+	err       error // The first failure, or that the stream has ended; nothing is written after it.
+
+	// failed ends with the stream.
+	failed context.Context
+	fail   context.CancelFunc
+}
+
+func (s *Server) newEventStream(w http.ResponseWriter) *eventStream {
+	e := &eventStream{Server: s, w: w, response: http.NewResponseController(w)}
+	e.failed, e.fail = context.WithCancel(context.Background())
+	return e
+}
+
+// start sends the header. The caller must stop the stream before it returns.
+func (e *eventStream) start() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h := e.w.Header()
+	h["Content-Type"] = contentTypeEventStream
+	h["Cache-Control"] = []string{"no-cache, no-transform"}
+	h["X-Accel-Buffering"] = []string{"no"}
+	e.w.WriteHeader(http.StatusOK)
+	e.err = e.response.Flush()
+	e.keepAlive = time.AfterFunc(e.limits.KeepAlive, e.comment)
+}
+
+// stop ends the stream; the ResponseWriter is not used any more.
+func (e *eventStream) stop() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.keepAlive.Stop()
+	e.fail()
+	if e.err == nil {
+		e.err = http.ErrServerClosed
+	}
+	// The connection may serve another request, which has deadlines of its own.
+	_ = e.response.SetWriteDeadline(time.Time{})
+}
+
+// send writes an event.
+func (e *eventStream) send(event *sse.Event) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.buffer = sse.AppendEvent(e.buffer[:0], event)
+	e.flush()
+	return e.err
+}
+
+// comment writes a comment, so that whatever is between here and the client sees the connection in use.
+func (e *eventStream) comment() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.buffer = sse.AppendComment(e.buffer[:0], "keep-alive")
+	e.flush()
+}
+
+// flush writes the buffer. The caller holds mu.
+func (e *eventStream) flush() {
+	if e.err != nil {
+		return
+	}
+	_ = e.response.SetWriteDeadline(time.Now().Add(e.limits.WriteTimeout))
+	if _, e.err = e.w.Write(e.buffer); e.err == nil {
+		e.err = e.response.Flush()
+	}
+	if e.err != nil {
+		e.fail()
+		return
+	}
+	e.keepAlive.Reset(e.limits.KeepAlive)
+	const spare = 64 << 10
+	if cap(e.buffer) > spare {
+		e.buffer = nil // One large event does not hold its memory for as long as the stream lives.
+	}
+}

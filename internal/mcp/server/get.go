@@ -1,0 +1,289 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
+)
+
+// Bounds of the pause before a target is asked for a stream again.
+const (
+	minStreamPause = time.Second
+	maxStreamPause = 30 * time.Second
+)
+
+// get opens a stream on which servers speak to the client by themselves. The client's stream stays open for as long
+// as its session is valid, whatever becomes of the streams behind it.
+// https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#listening-for-messages-from-the-server
+func (s *Server) get(w http.ResponseWriter, r *http.Request, b *backend, snapshot *Snapshot) {
+	e := checkAccept(r.Header, "text/event-stream")
+	if e == nil {
+		e = checkVersion(r.Header)
+	}
+	var cs *clientSession
+	if e == nil {
+		cs, e = s.openSession(r.Header, b)
+	}
+	if e != nil {
+		writeHTTPError(w, nil, e)
+		return
+	}
+	l := &listening{Server: s, r: r, session: cs, key: b.Key, stream: s.newEventStream(w)}
+	if last := r.Header.Get(headerLastEventID); last != "" {
+		l.resume(b, last)
+		return
+	}
+	l.stream.start()
+	defer l.stream.stop()
+	l.listen(snapshot)
+}
+
+// listening is a client's stream and the targets' streams behind it.
+type listening struct {
+	*Server
+	r       *http.Request
+	session *clientSession
+	key     string // Of the Backend.
+	stream  *eventStream
+}
+
+// resume continues a stream that broke off where the event id says: the target that sent the event replays what came
+// after it.
+// https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#resumability-and-redelivery
+func (l *listening) resume(b *backend, sealed string) {
+	l.stream.start()
+	defer l.stream.stop()
+	ctx, cancel := l.until(l.session.Expires)
+	defer cancel()
+	event, err := l.keys.Load().OpenEvent(l.session.SID, sealed)
+	if err != nil {
+		<-ctx.Done() // Nothing to replay, as servers treat an event id that they don't know.
+		return
+	}
+	t := b.target(event.Service)
+	if t == nil || !t.usable() {
+		return // The client comes back, and then without what can't be replayed.
+	}
+	us, ok := l.session.existing(t)
+	if !ok {
+		return
+	}
+	_ = l.relayFrom(ctx, t, us, &event.ID, func(string) {})
+}
+
+// until returns a context that ends with the client's connection, with the session, or when the server drains.
+func (l *listening) until(expires time.Time) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithDeadline(l.r.Context(), expires)
+	stops := []func() bool{
+		context.AfterFunc(l.draining, cancel),
+		context.AfterFunc(l.session.ended, cancel),
+		context.AfterFunc(l.stream.failed, cancel),
+	}
+	return ctx, func() {
+		for _, stop := range stops {
+			stop()
+		}
+		cancel()
+	}
+}
+
+// listen keeps one stream to each of the Backend's targets until the client goes. Targets come and go with the
+// snapshots; the streams of those that stay are left alone.
+func (l *listening) listen(snapshot *Snapshot) {
+	ctx, cancel := l.until(l.session.Expires)
+	var streams sync.WaitGroup
+	defer streams.Wait()
+	defer cancel()
+	running := map[session.ServiceHash]*targetStream{}
+	for first := true; ; first = false {
+		b := snapshot.backends[l.key]
+		if b == nil || b.ID != l.session.Backend {
+			return // The Backend is gone, or another one has its name.
+		}
+		changed := l.endGone(running, b)
+		for _, t := range b.served {
+			if !t.usable() {
+				continue
+			}
+			if known := running[t.hash]; known != nil {
+				known.target.Store(t)
+				continue
+			}
+			changed = true
+			ts := &targetStream{listening: l}
+			ts.target.Store(t)
+			ts.ctx, ts.cancel = context.WithCancel(ctx)
+			running[t.hash] = ts
+			streams.Go(ts.keepOpen)
+		}
+		if changed && !first && b.Dynamic && l.sayListsChanged() != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-snapshot.superseded:
+			snapshot = l.current.Load()
+		}
+	}
+}
+
+// endGone ends the streams of targets that a Backend no longer has, or reaches in another way now.
+func (l *listening) endGone(running map[session.ServiceHash]*targetStream, b *backend) (changed bool) {
+	for hash, ts := range running {
+		t := b.target(hash)
+		if t != nil && t.usable() && ts.goesOnWith(t) {
+			continue
+		}
+		ts.cancel()
+		delete(running, hash)
+		changed = true
+	}
+	return changed
+}
+
+// sayListsChanged tells the client that servers have come or gone.
+// https://modelcontextprotocol.io/specification/2025-11-25/server/tools#list-changed-notification
+func (l *listening) sayListsChanged() error {
+	for _, method := range []string{"tools", "prompts", "resources"} {
+		data := []byte(`{"jsonrpc":"2.0","method":"notifications/` + method + `/list_changed"}`)
+		if err := l.stream.send(&sse.Event{Name: "message", Retry: -1, Data: data, HasData: true}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// targetStream is one target's stream behind a client's.
+type targetStream struct {
+	*listening
+	ctx    context.Context
+	cancel context.CancelFunc
+	// target is of the newest snapshot.
+	target atomic.Pointer[target]
+	// endpoint is the one that the stream is open to.
+	endpoint atomic.Value
+}
+
+// goesOnWith returns whether the stream that is open is also what the newer configuration of its target asks for.
+func (ts *targetStream) goesOnWith(t *target) bool {
+	if endpoint, open := ts.endpoint.Load().(string); open && endpoint != "" && !t.requests.Has(endpoint) {
+		return false
+	}
+	older, newer := *ts.target.Load().Target, *t.Target
+	older.Endpoints, newer.Endpoints = nil, nil
+	return reflect.DeepEqual(older, newer)
+}
+
+// errNoStream is the answer of a target that has no stream of its own.
+var errNoStream = errors.New("the target offers no stream")
+
+// keepOpen relays the target's stream, and opens it again when it ends.
+func (ts *targetStream) keepOpen() {
+	var lastEvent string
+	for pause := minStreamPause; ts.ctx.Err() == nil; pause = min(2*pause, maxStreamPause) {
+		t := ts.target.Load()
+		us, err := ts.upstreamSession(ts.ctx, ts.session, t)
+		if err == nil {
+			begun := time.Now()
+			err = ts.relayFrom(ts.ctx, t, us, &lastEvent, func(endpoint string) { ts.endpoint.Store(endpoint) })
+			ts.endpoint.Store("")
+			if time.Since(begun) > maxStreamPause {
+				pause = minStreamPause
+			}
+		}
+		if errors.Is(err, errNoStream) {
+			return
+		}
+		// Many streams that lost one server don't come back all at once.
+		timer := time.NewTimer(pause/2 + rand.N(pause/2)) //nolint:gosec // spreading load needs no secrecy
+		select {
+		case <-ts.ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// relayFrom relays a target's stream until it ends. The target is asked to continue after lastEvent, which is kept up
+// to date; opened is called with the endpoint once the stream is open.
+func (l *listening) relayFrom(ctx context.Context, t *target, us upstreamSession, lastEvent *string, opened func(string)) error {
+	header := http.Header{}
+	l.setOwnHeaders(header, us)
+	header["Accept"] = contentTypeEventStream
+	delete(header, "Content-Type")
+	if *lastEvent != "" {
+		header[headerLastEventID] = []string{*lastEvent}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	// Only the answer's begin has a deadline: a stream may be silent for as long as it likes.
+	watch := newWatchdog(cancel, l.limits.ListTimeout)
+	response, endpoint, err := l.upstream.Do(ctx, t.requests, &upstream.Request{
+		Method: http.MethodGet, Header: header, Endpoint: us.endpoint,
+	})
+	watch.stop()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	switch {
+	case response.StatusCode == http.StatusOK && isEventStream(response.Header):
+	case response.StatusCode == http.StatusMethodNotAllowed:
+		return errNoStream
+	case us.id != "" && isLost(response):
+		l.session.lose(t, us)
+		*lastEvent = ""
+		return errors.New("the target lost the session")
+	default:
+		// Among them 409: the target has a stream for this session already, of an earlier request of the client.
+		return statusError(response)
+	}
+	opened(endpoint)
+	return l.relayEvents(t, us, response.Body, lastEvent)
+}
+
+func (l *listening) relayEvents(t *target, us upstreamSession, body io.Reader, lastEvent *string) error {
+	events := sse.NewReader(body, int(l.limits.MaxMessage))
+	defer events.Close()
+	owner := &streamOwner{Server: l.Server, session: l.session, target: t, upstream: us}
+	var event sse.Event
+	for {
+		if err := events.Next(&event); err != nil {
+			return err
+		}
+		if event.HasID {
+			*lastEvent = event.ID
+		}
+		owner.own(&event)
+		if err := l.stream.send(&event); err != nil {
+			return err
+		}
+	}
+}

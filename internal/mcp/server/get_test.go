@@ -1,0 +1,213 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package server
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+)
+
+const notification = `{"zz":1,"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info"}}`
+
+// speaking makes a server's GET stream send events until the client goes.
+func speaking(texts ...string) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		write := events(w)
+		for _, text := range texts {
+			write("%s\n\n", text)
+		}
+		<-r.Context().Done()
+	}
+}
+
+func TestStreamOfTheServerReachesTheClient(t *testing.T) {
+	server := newFakeServer(t)
+	server.get = speaking("id: e1\ndata: "+notification, `data: {"jsonrpc":"2.0","id":0,"method":"roots/list"}`)
+	g := newGateway(t, server.targets())
+	s := g.listen(g.open(), nil)
+	if got := s.next(); got != notification {
+		t.Errorf("got %s", got)
+	}
+	if id := <-s.ids; id == "e1" {
+		t.Error("the event's id is the server's own")
+	}
+	if got := s.next(); !strings.Contains(got, `"method":"roots/list"`) || strings.Contains(got, `"id":0,`) {
+		t.Errorf("got %s", got)
+	}
+	s.close()
+}
+
+func TestClientsStreamOutlivesTheServers(t *testing.T) {
+	status := func(code int) func(http.ResponseWriter, *http.Request) {
+		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+	}
+	for name, first := range map[string]func(http.ResponseWriter, *http.Request){
+		"another stream is open": status(http.StatusConflict),
+		"the server fails":       status(http.StatusServiceUnavailable),
+		"the session is lost":    func(w http.ResponseWriter, _ *http.Request) { lostAsTypeScript(w) },
+		"the stream ends":        func(w http.ResponseWriter, _ *http.Request) { events(w) },
+		"the connection breaks":  func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := newFakeServer(t)
+			var asked atomic.Int32
+			server.get = func(w http.ResponseWriter, r *http.Request) {
+				if asked.Add(1) == 1 {
+					first(w, r)
+					return
+				}
+				speaking("data: "+notification)(w, r)
+			}
+			g := newGateway(t, server.targets())
+			s := g.listen(g.open(), nil)
+			if got := s.next(); got != notification {
+				t.Errorf("got %s", got)
+			}
+			s.close()
+		})
+	}
+}
+
+func TestStreamIsContinuedWhereItBrokeOff(t *testing.T) {
+	server := newFakeServer(t)
+	var asked atomic.Int32
+	server.get = func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) == 1 {
+			events(w)("id: e1\ndata: %s\n\n", notification)
+			return
+		}
+		speaking("data: after "+r.Header.Get("Last-Event-Id"))(w, r)
+	}
+	g := newGateway(t, server.targets())
+	s := g.listen(g.open(), nil)
+	if got := []string{s.next(), s.next()}; got[1] != "after e1" {
+		t.Errorf("got %q", got)
+	}
+	s.close()
+}
+
+func TestClientResumesAStreamOfACall(t *testing.T) {
+	server := newFakeServer(t)
+	server.answer = func(w http.ResponseWriter, _ *http.Request, _ *message) { events(w)("id: call-1\ndata: \n\n") }
+	server.get = func(w http.ResponseWriter, r *http.Request) {
+		events(w)("id: call-2\ndata: {\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"after\":\"%s\"}}\n\n", r.Header.Get("Last-Event-Id"))
+	}
+	g := newGateway(t, server.targets())
+	id := g.open()
+	s := g.stream(call{body: callBody, session: id})
+	s.ended()
+	event := <-s.ids
+	resumed := g.listen(id, map[string]string{"Last-Event-Id": event})
+	if got := resumed.next(); got != `{"jsonrpc":"2.0","id":7,"result":{"after":"call-1"}}` {
+		t.Errorf("got %s", got)
+	}
+	resumed.ended()
+
+	t.Run("not with another session", func(t *testing.T) {
+		before := len(server.requests(http.MethodGet))
+		g.listen(g.open(), map[string]string{"Last-Event-Id": event}).close()
+		if after := len(server.requests(http.MethodGet)); after != before {
+			t.Error("the server was asked to replay another session's events")
+		}
+	})
+}
+
+func TestServerWithoutAStreamIsNotAskedAgain(t *testing.T) {
+	server := newFakeServer(t)
+	g := newGateway(t, server.targets(), withLimits(func(l *config.Limits) { l.KeepAlive = 10 * time.Millisecond }))
+	s := g.listen(g.open(), nil)
+	eventually(t, "the server is asked", func() bool { return len(server.requests(http.MethodGet)) == 1 })
+	s.close()
+}
+
+func TestListenersAreToldOfTargetsThatComeAndGo(t *testing.T) {
+	server, other := newFakeServer(t), newFakeServer(t)
+	server.get = speaking("data: one")
+	other.get = speaking("data: two")
+	g := newGateway(t, server.targets())
+	s := g.listen(g.open(), nil)
+	if got := s.next(); got != "one" {
+		t.Fatalf("got %s", got)
+	}
+	changed := func(want ...string) {
+		t.Helper()
+		got := []string{s.next(), s.next(), s.next()}
+		if len(want) == 1 {
+			got = append(got, s.next())
+		}
+		for _, kind := range []string{"tools", "prompts", "resources"} {
+			want = append(want, `{"jsonrpc":"2.0","method":"notifications/`+kind+`/list_changed"}`)
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	g.update(testBackend(nil))
+	changed()
+	replaced := other.target()
+	replaced.Service = "svc-2:80"
+	g.update(testBackend([]config.Target{replaced}))
+	changed("two")
+	g.update(testBackend([]config.Target{replaced})) // Nothing changes.
+	replaced.Unready = "down"
+	g.update(testBackend([]config.Target{replaced}))
+	changed()
+	s.close()
+}
+
+func TestStreamGoesOnWhenTheTargetScales(t *testing.T) {
+	server := newFakeServer(t)
+	server.get = speaking("data: one")
+	g := newGateway(t, server.targets())
+	s := g.listen(g.open(), nil)
+	s.next()
+	scaled := server.target()
+	scaled.Endpoints = append(scaled.Endpoints, "192.0.2.1:80")
+	g.update(testBackend([]config.Target{scaled}))
+	g.update(testBackend(server.targets()))
+	g.update(testBackend(nil))
+	s.next() // list_changed of the last one: had a stream been opened anew, "one" would have come again.
+	if n := len(server.requests(http.MethodGet)); n != 1 {
+		t.Errorf("%d streams were opened", n)
+	}
+	s.close()
+}
+
+func TestDrainEndsStreams(t *testing.T) {
+	g := newGateway(t, newFakeServer(t).targets())
+	s := g.listen(g.open(), nil)
+	g.mcp.Drain()
+	s.ended()
+}
+
+func TestStreamEndsWithItsBackend(t *testing.T) {
+	g := newGateway(t, newFakeServer(t).targets())
+	s := g.listen(g.open(), nil)
+	b := testBackend(nil)
+	b.ID = "uid-9" // Deleted, and created again.
+	g.update(b)
+	s.ended()
+}

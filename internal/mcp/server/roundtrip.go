@@ -1,0 +1,130 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package server
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
+)
+
+// roundTrip sends the client's message to a target, on the target's side of the session. A session that the target
+// has lost is initialized anew, and the message sent once more.
+func (x *exchange) roundTrip(ctx context.Context, t *target) (*http.Response, upstreamSession, error) {
+	for attempt := 1; ; attempt++ {
+		us, err := x.upstreamSession(ctx, x.session, t)
+		if err != nil {
+			return nil, us, err
+		}
+		response, err := x.send(ctx, t, us, http.MethodPost, x.body)
+		if err != nil {
+			return nil, us, err
+		}
+		if attempt > 1 || us.id == "" || !isLost(response) {
+			return response, us, nil
+		}
+		closeBody(response.Body)
+		x.session.lose(t, us)
+	}
+}
+
+func (x *exchange) send(ctx context.Context, t *target, us upstreamSession, method string, body []byte) (*http.Response, error) {
+	response, _, err := x.upstream.Do(ctx, t.requests, &upstream.Request{
+		Method:   method,
+		Header:   x.upstreamHeader(x.r.Header, us),
+		Body:     body,
+		Endpoint: us.endpoint,
+	})
+	return response, err
+}
+
+// maxErrorBody bounds what is read of an error's body.
+const maxErrorBody = 64 << 10
+
+// isLost returns whether a server no longer knows the session that a request named: 404 says so, and so does
+// JSON-RPC's −32000 in a 400, which servers on the TypeScript SDK answer. The body can still be read afterwards.
+// https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#session-management
+func isLost(response *http.Response) bool {
+	switch response.StatusCode {
+	case http.StatusNotFound:
+		return true
+	case http.StatusBadRequest:
+	default:
+		return false
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxErrorBody))
+	closeBody(response.Body)
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	return err == nil && errorCode(body) == jsonrpc.CodeTransport
+}
+
+// errorCode returns the code of a JSON-RPC error message, which need not have an id; 0 if it is none.
+func errorCode(body []byte) jsonrpc.Code {
+	var outer, inner [1]jsonrpc.Span
+	whole := jsonrpc.Span{End: len(body)}
+	if jsonrpc.Lookup(body, whole, []string{"error"}, outer[:]) != nil || outer[0].Empty() ||
+		jsonrpc.Lookup(body, outer[0], []string{"code"}, inner[:]) != nil {
+		return 0
+	}
+	var code jsonrpc.Code
+	if _, err := fmt.Sscanf(string(inner[0].Of(body)), "%d", &code); err != nil {
+		return 0
+	}
+	return code
+}
+
+// closeBody reads a little of what is left, so that the connection can be used again, and closes the body.
+func closeBody(body io.ReadCloser) {
+	_, _ = io.CopyN(io.Discard, body, 4<<10)
+	_ = body.Close()
+}
+
+// watchdog cancels a request when its target has been silent for too long.
+type watchdog struct {
+	limit time.Duration
+	timer *time.Timer
+}
+
+func newWatchdog(cancel context.CancelCauseFunc, limit time.Duration) *watchdog {
+	return &watchdog{limit, time.AfterFunc(limit, func() {
+		cancel(fmt.Errorf("it was silent for %s", limit))
+	})}
+}
+
+func (d *watchdog) stop() { d.timer.Stop() }
+
+// body returns a body of which every read that brings something tells the watchdog that the target lives.
+func (d *watchdog) body(b io.ReadCloser) io.ReadCloser { return &watchedBody{b, d} }
+
+type watchedBody struct {
+	io.ReadCloser
+	watchdog *watchdog
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if n > 0 {
+		b.watchdog.timer.Reset(b.watchdog.limit)
+	}
+	return n, err
+}

@@ -1,0 +1,140 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+// Package server is what MCP clients talk to: it presents a Backend as one MCP server over streamable HTTP. It knows
+// nothing of Kubernetes; its configuration comes as snapshots of config.Backends.
+// https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#streamable-http
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
+)
+
+const allowedMethods = "GET, POST, DELETE, OPTIONS"
+
+// Header values that are sent over and over; never changed.
+var (
+	contentTypeJSON        = []string{"application/json"}
+	contentTypeEventStream = []string{"text/event-stream"}
+	acceptBoth             = []string{"application/json, text/event-stream"}
+)
+
+// Options configure a Server.
+type Options struct {
+	// Log takes what an operator should know; never tokens, session ids or bodies.
+	Log *slog.Logger
+	// Limits bound what comes from outside; see config.DefaultLimits.
+	Limits config.Limits
+	// Upstream sends requests to targets.
+	Upstream *upstream.Client
+	// Keys seal session tokens. All replicas of a proxy have the same.
+	Keys *session.KeyRing
+	// Version is shown to clients that a Backend without targets answers by itself.
+	Version string
+	// AllowedOrigins are origins ("https://example.com") that pages may come from, besides loopback origins and the
+	// hostnames of listeners and routes.
+	AllowedOrigins []string
+}
+
+// Server serves MCP clients. It is safe for concurrent use.
+type Server struct {
+	log            *slog.Logger
+	limits         config.Limits
+	upstream       *upstream.Client
+	version        string
+	allowedOrigins []string
+
+	keys     atomic.Pointer[session.KeyRing]
+	current  atomic.Pointer[Snapshot]
+	sessions *sessions
+
+	// draining ends when the server is asked to end its streams, running when it is closed.
+	draining, running context.Context
+	drain, stop       context.CancelFunc
+	background        sync.WaitGroup
+}
+
+// New returns a Server with an empty snapshot.
+func New(o Options) *Server {
+	s := &Server{
+		log:            o.Log,
+		limits:         o.Limits,
+		upstream:       o.Upstream,
+		version:        o.Version,
+		allowedOrigins: o.AllowedOrigins,
+		sessions:       newSessions(),
+	}
+	s.running, s.stop = context.WithCancel(context.Background())
+	s.draining, s.drain = context.WithCancel(s.running)
+	s.keys.Store(o.Keys)
+	s.Update(nil)
+	return s
+}
+
+// UpdateKeys changes the keys for all requests to come.
+func (s *Server) UpdateKeys(keys *session.KeyRing) { s.keys.Store(keys) }
+
+// Drain ends all streams that clients only listen on, so that they come back elsewhere. Requests in flight go on.
+func (s *Server) Drain() { s.drain() }
+
+// Close ends what goes on in the background, and waits for it. No request may be served any more.
+func (s *Server) Close() {
+	s.stop()
+	s.background.Wait()
+}
+
+// Serve answers one HTTP request that was routed to a Backend of the snapshot.
+func (s *Server) Serve(w http.ResponseWriter, r *http.Request, snapshot *Snapshot, key string, site Site) {
+	if e := checkHost(r, site); e != nil {
+		writeHTTPError(w, nil, e)
+		return
+	}
+	if e := s.checkOrigin(r, site); e != nil {
+		writeHTTPError(w, nil, e)
+		return
+	}
+	allowOrigin(w, r)
+	b := snapshot.backends[key]
+	switch {
+	case b == nil:
+		writeHTTPError(w, nil, &httpError{http.StatusInternalServerError, jsonrpc.CodeInternal, "no such Backend"})
+	case strings.HasPrefix(r.URL.Path, "/.well-known/"):
+		// Nothing is served there until a policy says who authenticates clients: a document of an upstream would
+		// send them to an authorization server whose tokens the gateway does not take.
+		http.NotFound(w, r)
+	case r.Method == http.MethodPost:
+		s.post(w, r, b)
+	case r.Method == http.MethodGet:
+		s.get(w, r, b, snapshot)
+	case r.Method == http.MethodDelete:
+		s.delete(w, r, b)
+	case r.Method == http.MethodOptions:
+		preflight(w, r)
+	default:
+		w.Header().Set("Allow", allowedMethods)
+		writeHTTPError(w, nil, &httpError{http.StatusMethodNotAllowed, jsonrpc.CodeTransport, "Method not allowed: use " + allowedMethods})
+	}
+}

@@ -1,0 +1,274 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
+)
+
+// Bounds of what one replica remembers. What falls out is found again: a session is in its token, and an upstream
+// session that was made late is made anew.
+const (
+	maxSessions   = 1 << 14
+	maxTombstones = 1 << 16
+)
+
+// upstreamSession is a target's side of a client's session.
+type upstreamSession struct {
+	id       session.UpstreamSessionID // Empty if the server keeps no sessions.
+	version  string                    // Negotiated with the server.
+	endpoint string                    // The one that holds the session; empty for any.
+}
+
+// clientSession is what a replica knows of a client's session besides its token: upstream sessions that were made
+// after the token, because the target came later or lost its session, and requests in flight.
+type clientSession struct {
+	*session.Session
+
+	// ended ends when the client ends the session at this replica.
+	ended context.Context
+	end   context.CancelFunc
+
+	mu       sync.Mutex
+	late     map[session.ServiceHash]*lateSession
+	inFlight map[string]context.CancelCauseFunc // by the request's raw id
+}
+
+// lateSession is an upstream session in the making; its fields may be read once done is closed.
+type lateSession struct {
+	done    chan struct{}
+	session upstreamSession
+	err     error
+}
+
+// sessions is a replica's memory of sessions.
+type sessions struct {
+	mu         sync.Mutex
+	known      *lru.Cache[session.SID, *clientSession]
+	tombstones *lru.Cache[session.SID, struct{}]
+}
+
+func newSessions() *sessions {
+	// New fails only for sizes that are not positive.
+	known, _ := lru.New[session.SID, *clientSession](maxSessions)
+	tombstones, _ := lru.New[session.SID, struct{}](maxTombstones)
+	return &sessions{known: known, tombstones: tombstones}
+}
+
+// find returns what is known of an opened token's session; nil if the client has ended it.
+func (s *sessions) find(opened *session.Session) *clientSession {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tombstones.Contains(opened.SID) {
+		return nil
+	}
+	if known, ok := s.known.Get(opened.SID); ok {
+		return known
+	}
+	fresh := &clientSession{Session: opened}
+	fresh.ended, fresh.end = context.WithCancel(context.Background())
+	s.known.Add(opened.SID, fresh)
+	return fresh
+}
+
+// end remembers that the client has ended a session, for as long as its token would be taken.
+func (s *sessions) end(sid session.SID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tombstones.Add(sid, struct{}{})
+	if known, ok := s.known.Peek(sid); ok {
+		known.end()
+		s.known.Remove(sid)
+	}
+}
+
+// openSession returns the session that a request belongs to.
+// https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#session-management
+func (s *Server) openSession(h http.Header, b *backend) (*clientSession, *httpError) {
+	tokens := h[headerSessionID]
+	if len(tokens) != 1 || tokens[0] == "" {
+		return nil, &httpError{http.StatusBadRequest, jsonrpc.CodeTransport,
+			"Bad Request: exactly one Mcp-Session-Id header is required; send initialize first"}
+	}
+	notFound := &httpError{http.StatusNotFound, jsonrpc.CodeSessionNotFound, "Session not found: send initialize again"}
+	opened, err := s.keys.Load().OpenSession(session.SealedSessionID(tokens[0]), time.Now())
+	if err != nil || opened.Backend != b.ID {
+		return nil, notFound
+	}
+	known := s.sessions.find(opened)
+	if known == nil {
+		return nil, notFound
+	}
+	return known, nil
+}
+
+// upstreamSession returns the target's side of a session, and initializes it if there is none: the target came later,
+// lost its session, or the endpoint that held it is gone.
+func (s *Server) upstreamSession(ctx context.Context, cs *clientSession, t *target) (upstreamSession, error) {
+	cs.mu.Lock()
+	late := cs.late[t.hash]
+	if late == nil {
+		if us, ok := cs.sealed(t); ok && us.heldBy(t) {
+			cs.mu.Unlock()
+			return us, nil
+		}
+		late = s.startLate(cs, t)
+	}
+	cs.mu.Unlock()
+	select {
+	case <-late.done:
+	case <-ctx.Done():
+		return upstreamSession{}, context.Cause(ctx)
+	}
+	if late.err == nil && !late.session.heldBy(t) {
+		cs.lose(t, late.session)
+		return s.upstreamSession(ctx, cs, t)
+	}
+	return late.session, late.err
+}
+
+// sealed returns the target's side as the token has it.
+func (cs *clientSession) sealed(t *target) (upstreamSession, bool) {
+	for i := range cs.Targets {
+		if ts := &cs.Targets[i]; ts.Service == t.hash {
+			return upstreamSession{id: ts.ID, version: ts.ProtocolVersion, endpoint: ts.Endpoint}, true
+		}
+	}
+	return upstreamSession{}, false
+}
+
+// existing returns the target's side of a session if there is one.
+func (cs *clientSession) existing(t *target) (upstreamSession, bool) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	late := cs.late[t.hash]
+	if late == nil {
+		us, ok := cs.sealed(t)
+		return us, ok && us.heldBy(t)
+	}
+	select {
+	case <-late.done:
+		return late.session, late.err == nil && late.session.heldBy(t)
+	default:
+		return upstreamSession{}, false
+	}
+}
+
+// hash tells the sessions of one server apart.
+func (us upstreamSession) hash() uint64 {
+	return uint64(session.HashService(config.ServiceID(us.id)))
+}
+
+// heldBy returns whether the target still has the endpoint that holds the session. The pin comes from the client's
+// token, so nothing is ever dialled that the current snapshot does not list.
+func (us upstreamSession) heldBy(t *target) bool {
+	return us.id == "" || (t.requests != nil && t.requests.Has(us.endpoint))
+}
+
+// startLate makes the target's side of the session in the background, so that a client that turns away does not spoil
+// it for others that wait. The caller holds cs.mu.
+func (s *Server) startLate(cs *clientSession, t *target) *lateSession {
+	late := &lateSession{done: make(chan struct{})}
+	if cs.late == nil {
+		cs.late = map[session.ServiceHash]*lateSession{}
+	}
+	cs.late[t.hash] = late
+	s.background.Go(func() {
+		ctx, cancel := context.WithTimeoutCause(s.running, s.limits.InitializeTimeout,
+			fmt.Errorf("it did not answer initialize within %s", s.limits.InitializeTimeout))
+		defer cancel()
+		late.session, late.err = s.initializeLate(ctx, cs, t)
+		if late.err != nil {
+			// The next request tries again.
+			cs.forget(t.hash, late)
+		}
+		close(late.done)
+	})
+	return late
+}
+
+func (cs *clientSession) forget(hash session.ServiceHash, late *lateSession) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.late[hash] == late {
+		delete(cs.late, hash)
+	}
+}
+
+// lose notes that the target no longer knows an upstream session, unless another request has noted it already.
+func (cs *clientSession) lose(t *target, lost upstreamSession) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if late := cs.late[t.hash]; late != nil {
+		select {
+		case <-late.done:
+			if late.session.id == lost.id {
+				delete(cs.late, t.hash)
+			}
+		default: // Being made anew.
+		}
+	}
+	for i := range cs.Targets {
+		if ts := &cs.Targets[i]; ts.Service == t.hash && ts.ID == lost.id {
+			ts.Service = 0 // No server has this hash's target any more: the token's entry is spent.
+		}
+	}
+}
+
+// cancelOnRequest registers a request in flight, so that the client's cancellation ends it here as well.
+func (cs *clientSession) cancelOnRequest(id string, cancel context.CancelCauseFunc) (done func()) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.inFlight == nil {
+		cs.inFlight = map[string]context.CancelCauseFunc{}
+	}
+	cs.inFlight[id] = cancel
+	return func() {
+		cs.mu.Lock()
+		defer cs.mu.Unlock()
+		delete(cs.inFlight, id)
+	}
+}
+
+// errCancelledByClient is why a request ends that the client cancelled.
+var errCancelledByClient = errors.New("the client cancelled the request")
+
+// cancelled ends the request in flight that a notifications/cancelled names. Servers need not end its stream.
+// https://modelcontextprotocol.io/specification/2025-11-25/basic/utilities/cancellation
+func (cs *clientSession) cancelled(body []byte, params jsonrpc.Span) {
+	var id [1]jsonrpc.Span
+	if jsonrpc.Lookup(body, params, []string{"requestId"}, id[:]) != nil || id[0].Empty() {
+		return
+	}
+	cs.mu.Lock()
+	cancel := cs.inFlight[string(id[0].Of(body))]
+	cs.mu.Unlock()
+	if cancel != nil {
+		cancel(errCancelledByClient)
+	}
+}

@@ -1,0 +1,311 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+)
+
+// lostAsTypeScript is how servers on the TypeScript SDK answer an unknown session.
+func lostAsTypeScript(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(http.StatusBadRequest)
+	_, _ = w.Write([]byte(`{"jsonrpc":"2.0","error":{"code":-32000,"message":"Bad Request: No valid session ID provided"}}`))
+}
+
+func TestServerThatLostItsSessionsIsInitializedAnew(t *testing.T) {
+	for name, lost := range map[string]func(http.ResponseWriter){"404": nil, "400 and -32000": lostAsTypeScript} {
+		t.Run(name, func(t *testing.T) {
+			server := newFakeServer(t)
+			server.lost = lost
+			g := newGateway(t, server.targets())
+			id := g.open()
+			server.forget()
+			for range 2 {
+				if got := g.do(call{body: listBody, session: id}); got.body != `{"result":{},"jsonrpc":"2.0","id":1}` {
+					t.Fatalf("got %d %s", got.status, got.body)
+				}
+			}
+			initialized := server.requests("initialize")
+			if len(initialized) != 2 {
+				t.Fatalf("%d times initialized", len(initialized))
+			}
+			if want := `{"jsonrpc":"2.0","id":"initialize","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"roots":{"listChanged":true}},"clientInfo":{"name":"test","version":"1"}}}`; initialized[1].body != want {
+				t.Errorf("got  %s\nwant %s", initialized[1].body, want)
+			}
+			var order []string
+			for _, s := range server.requests(http.MethodPost) {
+				var m message
+				_ = json.Unmarshal([]byte(s.body), &m)
+				order = append(order, m.Method+" "+s.header.Get("Mcp-Session-Id"))
+			}
+			want := "initialize ,tools/list upstream-session-1,initialize ,notifications/initialized upstream-session-2," +
+				"tools/list upstream-session-2,tools/list upstream-session-2"
+			if got := strings.Join(order, ","); got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+func TestServerThatForgetsEverySessionIsNotAskedForEver(t *testing.T) {
+	server := newFakeServer(t)
+	g := newGateway(t, server.targets())
+	id := g.open()
+	server.set(func() {
+		server.answer = func(w http.ResponseWriter, _ *http.Request, _ *message) { w.WriteHeader(http.StatusNotFound) }
+	})
+	got := g.do(call{body: listBody, session: id})
+	if got.status != http.StatusOK || !strings.Contains(got.body, `target \"everything\" is unavailable: it answered HTTP status 404`) {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	if n := len(server.requests("initialize")); n != 2 {
+		t.Errorf("%d times initialized", n)
+	}
+}
+
+func TestManyRequestsThatFindTheSessionLostInitializeOnce(t *testing.T) {
+	server := newFakeServer(t)
+	g := newGateway(t, server.targets())
+	id := g.open()
+	server.forget()
+	var clients sync.WaitGroup
+	for i := range 20 {
+		clients.Go(func() {
+			body := fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/list","params":{}}`, i)
+			if got := g.do(call{body: body, session: id}); got.body != fmt.Sprintf(`{"result":{},"jsonrpc":"2.0","id":%d}`, i) {
+				t.Errorf("got %d %s", got.status, got.body)
+			}
+		})
+	}
+	clients.Wait()
+	if n := len(server.requests("initialize")); n != 2 {
+		t.Errorf("%d times initialized", n)
+	}
+}
+
+func TestServerThatComesLaterIsInitializedOnFirstUse(t *testing.T) {
+	server := newFakeServer(t)
+	g := newGateway(t, nil)
+	id := g.open()
+	g.update(testBackend(server.targets()))
+	if got := g.do(call{body: listBody, session: id}); got.body != `{"result":{},"jsonrpc":"2.0","id":1}` {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+}
+
+func TestServerThatIsReplacedNeverSeesTheOthersSession(t *testing.T) {
+	old, fresh := newFakeServer(t), newFakeServer(t)
+	g := newGateway(t, old.targets())
+	id := g.open()
+	target := fresh.target()
+	target.Service = "svc-2:80" // Another Service of the same name.
+	g.update(testBackend([]config.Target{target}))
+	g.do(call{body: listBody, session: id})
+	first := fresh.requests(http.MethodPost)[0]
+	if !strings.Contains(first.body, `"method":"initialize"`) || first.header.Get("Mcp-Session-Id") != "" {
+		t.Errorf("the new server first got %s with %v", first.body, first.header)
+	}
+}
+
+func TestPinnedEndpointThatIsGoneIsReplaced(t *testing.T) {
+	first, second := newFakeServer(t), newFakeServer(t)
+	g := newGateway(t, first.targets())
+	id := g.open()
+	target := first.target()
+	target.Endpoints = second.target().Endpoints
+	g.update(testBackend([]config.Target{target}))
+	if got := g.do(call{body: listBody, session: id}); got.body != `{"result":{},"jsonrpc":"2.0","id":1}` {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	if len(first.requests("tools/list")) != 0 || len(second.requests("tools/list")) != 1 {
+		t.Error("an endpoint was used that the snapshot does not list")
+	}
+}
+
+func TestSessionStaysWithTheEndpointThatHoldsIt(t *testing.T) {
+	first, second := newFakeServer(t), newFakeServer(t)
+	target := first.target()
+	g := newGateway(t, []config.Target{target})
+	id := g.open()
+	target.Endpoints = append(second.target().Endpoints, target.Endpoints...)
+	g.update(testBackend([]config.Target{target}))
+	for range 10 {
+		g.do(call{body: listBody, session: id})
+	}
+	if len(second.requests("tools/list")) != 0 {
+		t.Error("another endpoint got requests of the session")
+	}
+}
+
+func TestAnyReplicaServesASession(t *testing.T) {
+	server := newFakeServer(t)
+	one := newGateway(t, server.targets())
+	two := newGateway(t, server.targets(), withKeys(one.mcp.keys.Load()))
+	id := one.open()
+	if got := two.do(call{body: listBody, session: id}); got.body != `{"result":{},"jsonrpc":"2.0","id":1}` {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	if n := len(server.requests("initialize")); n != 1 {
+		t.Errorf("%d times initialized", n)
+	}
+
+	asked := make(chan struct{})
+	server.set(func() {
+		server.answer = func(w http.ResponseWriter, _ *http.Request, m *message) {
+			write := events(w)
+			write("data: {\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"roots/list\"}\n\n")
+			<-asked
+			write("data: {\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{}}\n\n", m.ID)
+		}
+	})
+	s := one.stream(call{body: listBody, session: id})
+	var question message
+	if err := json.Unmarshal([]byte(s.next()), &question); err != nil {
+		t.Fatal(err)
+	}
+	answer := fmt.Sprintf(`{"result":{"roots":[]},"id":%s,"jsonrpc":"2.0"}`, question.ID)
+	if got := two.do(call{body: answer, session: id}); got.status != http.StatusAccepted {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	close(asked)
+	s.next()
+	sent := server.requests(http.MethodPost)
+	if got := sent[len(sent)-1].body; got != `{"result":{"roots":[]},"id":0,"jsonrpc":"2.0"}` {
+		t.Errorf("the server got %s", got)
+	}
+}
+
+func TestServersQuestions(t *testing.T) {
+	server := newFakeServer(t)
+	g := newGateway(t, server.targets())
+	id := g.open()
+	release := make(chan struct{})
+	server.set(func() {
+		server.answer = func(w http.ResponseWriter, _ *http.Request, m *message) {
+			write := events(w)
+			write("data: {\"params\":{\"z\":9007199254740993},\"jsonrpc\":\"2.0\",\"id\":\"q/1\",\"method\":\"sampling/createMessage\"}\n\n")
+			write("data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"reason\":\"r\",\"requestId\":\"q/1\"}}\n\n")
+			<-release
+			write("data: {\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{}}\n\n", m.ID)
+		}
+	})
+	s := g.stream(call{body: listBody, session: id})
+	var question, cancellation message
+	if err := json.Unmarshal([]byte(s.next()), &question); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(s.next()), &cancellation); err != nil {
+		t.Fatal(err)
+	}
+	if string(question.Params) != `{"z":9007199254740993}` || !strings.HasPrefix(string(question.ID), `"`) || string(question.ID) == `"q/1"` {
+		t.Errorf("got %s %s", question.ID, question.Params)
+	}
+	if want := `{"reason":"r","requestId":` + string(question.ID) + `}`; string(cancellation.Params) != want {
+		t.Errorf("the cancellation names another request: %s, want %s", cancellation.Params, want)
+	}
+	answer := fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"result":{}}`, question.ID)
+	t.Run("another session can't answer", func(t *testing.T) {
+		if got := g.do(call{body: answer, session: g.open()}); got.status != http.StatusBadRequest {
+			t.Errorf("got %d", got.status)
+		}
+	})
+	t.Run("an answer never reaches a later session of the server", func(t *testing.T) {
+		close(release)
+		s.ended()
+		server.set(func() { server.answer = nil })
+		server.forget()
+		g.do(call{body: listBody, session: id})
+		if got := g.do(call{body: answer, session: id}); got.status != http.StatusBadRequest {
+			t.Errorf("got %d", got.status)
+		}
+	})
+}
+
+func TestDeleteEndsTheSessionEverywhere(t *testing.T) {
+	server := newFakeServer(t)
+	g := newGateway(t, server.targets())
+	id := g.open()
+	s := g.listen(id, nil)
+	if got := g.do(call{method: http.MethodDelete, session: id}); got.status != http.StatusNoContent {
+		t.Fatalf("got %d %s", got.status, got.body)
+	}
+	s.ended()
+	if ended := server.requests(http.MethodDelete); len(ended) != 1 || ended[0].header.Get("Mcp-Session-Id") != "upstream-session-1" {
+		t.Errorf("the server got %v", ended)
+	}
+	for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodDelete} {
+		if got := g.do(call{method: method, body: listBody, session: id}); got.status != http.StatusNotFound {
+			t.Errorf("%s: got %d", method, got.status)
+		}
+	}
+}
+
+func TestStatelessServerNeedsNoInitializeAgain(t *testing.T) {
+	server := newFakeServer(t)
+	server.stateless = true
+	g := newGateway(t, server.targets())
+	id := g.open()
+	g.do(call{body: listBody, session: id})
+	if got := server.requests("tools/list")[0].header; got.Get("Mcp-Session-Id") != "" || got.Get("Mcp-Protocol-Version") != "2025-11-25" {
+		t.Errorf("got %v", got)
+	}
+	g.do(call{method: http.MethodDelete, session: id})
+	if len(server.requests("initialize")) != 1 || len(server.requests(http.MethodDelete)) != 0 {
+		t.Error("a server without sessions was asked for one")
+	}
+}
+
+func TestCancellationEndsTheCallsStream(t *testing.T) {
+	server := newFakeServer(t)
+	g := newGateway(t, server.targets())
+	id := g.open()
+	server.set(func() {
+		server.answer = func(w http.ResponseWriter, r *http.Request, _ *message) {
+			events(w)("data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n")
+			<-r.Context().Done() // As server-everything: no answer, and no end.
+		}
+	})
+	s := g.stream(call{body: `{"jsonrpc":"2.0","id":"c1","method":"tools/call","params":{"name":"slow"}}`, session: id})
+	s.next()
+	cancel := `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"c1"}}`
+	if got := g.do(call{body: cancel, session: id}); got.status != http.StatusAccepted {
+		t.Errorf("got %d", got.status)
+	}
+	s.ended()
+	if got := server.requests("notifications/cancelled"); len(got) != 1 || got[0].body != cancel {
+		t.Errorf("the server got %v", got)
+	}
+}
+
+func TestSessionEndsWithItsLifetime(t *testing.T) {
+	server := newFakeServer(t)
+	g := newGateway(t, server.targets(), withLimits(func(l *config.Limits) { l.SessionLifetime = 2 * time.Second }))
+	id := g.open()
+	g.listen(id, nil).ended()
+	eventually(t, "the session expires", func() bool {
+		return g.do(call{body: listBody, session: id}).status == http.StatusNotFound
+	})
+}

@@ -1,0 +1,263 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+// Package upstream is the client side of the data plane: it sends HTTP requests to the endpoints of MCP servers. It
+// judges addresses after name resolution, chooses endpoints, and has a deadline for everything; what the messages
+// mean is not its business.
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+)
+
+// idleTimeout is how long an unused connection is kept. It is below the 5 s after which Node.js, which most MCP
+// servers run on, closes idle connections: a request that meets such a close can't be repeated safely.
+const idleTimeout = 4 * time.Second
+
+// Options configure a Client.
+type Options struct {
+	// Limits bound connecting; see config.Limits.
+	Limits config.Limits
+	// AllowLoopback permits endpoints on loopback addresses: for development on one machine.
+	AllowLoopback bool
+	// UserAgent is sent as User-Agent.
+	UserAgent string
+}
+
+// Client sends requests to targets. It is safe for concurrent use.
+type Client struct {
+	options Options
+	dialer  *net.Dialer
+
+	mu         sync.Mutex
+	transports map[string]*transport // by the identity of the TLS configuration
+}
+
+// transport is a connection pool for all targets that connect in the same way.
+type transport struct {
+	*http.Transport
+}
+
+// New returns a Client.
+func New(o Options) *Client {
+	return &Client{
+		options:    o,
+		dialer:     newDialer(o.Limits.ConnectTimeout, o.AllowLoopback),
+		transports: map[string]*transport{},
+	}
+}
+
+// Compile makes targets ready for requests. The result has nil, and the error says why, for a target that can't be
+// used as it is configured. Connection pools that none of the targets needs are closed.
+func (c *Client) Compile(targets []*config.Target) ([]*Target, []error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.transports
+	c.transports = make(map[string]*transport, len(before))
+	compiled, errs := make([]*Target, len(targets)), make([]error, len(targets))
+	for i, t := range targets {
+		key := transportKey(t.TLS)
+		if known, ok := before[key]; ok {
+			c.transports[key] = known
+		}
+		compiled[i], errs[i] = c.compileTarget(t)
+	}
+	for key, t := range before {
+		if c.transports[key] == nil {
+			t.CloseIdleConnections()
+		}
+	}
+	return compiled, errs
+}
+
+// Close closes all idle connections.
+func (c *Client) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range c.transports {
+		t.CloseIdleConnections()
+	}
+}
+
+func transportKey(t *config.TLS) string {
+	if t == nil {
+		return ""
+	}
+	return fmt.Sprintf("%q %q %q", t.ServerName, t.CABundle, t.SubjectAltNames)
+}
+
+// transportFor returns the pool for a TLS configuration. The caller holds mu.
+func (c *Client) transportFor(t *config.TLS) (*transport, error) {
+	key := transportKey(t)
+	if known, ok := c.transports[key]; ok {
+		return known, nil
+	}
+	pool := &http.Transport{
+		DialContext:            c.dialer.DialContext,
+		TLSHandshakeTimeout:    c.options.Limits.ConnectTimeout,
+		MaxIdleConns:           4096,
+		MaxIdleConnsPerHost:    512,
+		IdleConnTimeout:        idleTimeout,
+		DisableCompression:     true, // What the server sent is what the client gets.
+		MaxResponseHeaderBytes: 128 << 10,
+	}
+	if t != nil {
+		conf, err := tlsConfig(t)
+		if err != nil {
+			return nil, err
+		}
+		pool.TLSClientConfig = conf
+	}
+	c.transports[key] = &transport{pool}
+	return c.transports[key], nil
+}
+
+// Request is one HTTP request to a target.
+type Request struct {
+	// Method of HTTP.
+	Method string
+	// Header is sent as it is, and must not be changed until the response's body is closed.
+	Header http.Header
+	// Body, if not nil, must not be changed until the response's body is closed.
+	Body []byte
+	// Endpoint to send it to; empty for any. An endpoint that the target does not list is never dialled.
+	Endpoint string
+}
+
+// Error is why a target gave no answer. Its text names no address and carries nothing of the request.
+type Error struct {
+	// Target that gave none.
+	Target config.TargetName
+	// Reason for the client's eyes: "connection refused", "no answer within 15s".
+	Reason string
+	// Err is the cause, for logs.
+	Err error
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	return fmt.Sprintf("target %q is unavailable: %s", e.Target, e.Reason)
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Do sends the request and returns the response as soon as its header is there, with the endpoint that gave it.
+// Endpoints that can't be connected to are passed over for the next one, as nothing has been sent to them. The error
+// is an *Error. The caller closes the response's body; the context bounds the body too.
+func (c *Client) Do(ctx context.Context, t *Target, r *Request) (*http.Response, string, error) {
+	candidates := t.endpoints
+	if len(candidates) == 0 {
+		return nil, "", &Error{Target: t.Name, Reason: "it has no ready endpoints"}
+	}
+	first := 0
+	if r.Endpoint != "" {
+		for i := range candidates {
+			if candidates[i].address == r.Endpoint {
+				candidates = candidates[i : i+1]
+				break
+			}
+		}
+		if candidates[0].address != r.Endpoint {
+			return nil, "", &Error{Target: t.Name, Reason: "the endpoint that holds the session is gone"}
+		}
+	} else if len(candidates) > 1 {
+		first = rand.IntN(len(candidates)) //nolint:gosec // spreading load needs no secrecy
+	}
+	var err error
+	for i := range candidates {
+		e := &candidates[(first+i)%len(candidates)]
+		var response *http.Response
+		if response, err = c.send(ctx, t, e, r); err == nil {
+			return response, e.address, nil
+		}
+		if !notConnected(err) || ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, "", &Error{Target: t.Name, Reason: reason(ctx, err), Err: err}
+}
+
+func (c *Client) send(ctx context.Context, t *Target, e *endpoint, r *Request) (*http.Response, error) {
+	request := (&http.Request{
+		Method:     r.Method,
+		URL:        e.url,
+		Proto:      "HTTP/1.1",
+		ProtoMajor: 1,
+		ProtoMinor: 1,
+		Header:     r.Header,
+		Host:       t.host,
+	}).WithContext(ctx)
+	if r.Body != nil {
+		request.ContentLength = int64(len(r.Body))
+		request.Body = io.NopCloser(bytes.NewReader(r.Body))
+		// With GetBody the transport may repeat a request of which no byte was sent, on another connection.
+		request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil }
+	}
+	return t.transport.RoundTrip(request)
+}
+
+// UserAgent returns what to send as User-Agent.
+func (c *Client) UserAgent() string { return c.options.UserAgent }
+
+// notConnected returns whether an error happened before anything was sent.
+func notConnected(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// reason says in a few words why there was no answer, without addresses.
+func reason(ctx context.Context, err error) string {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause.Error()
+	}
+	var (
+		dns     *net.DNSError
+		op      *net.OpError
+		timeout interface{ Timeout() bool }
+	)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return "the request was cancelled"
+	case errors.Is(err, ErrAddressRefused):
+		return "its address is not permitted"
+	case errors.As(err, &dns):
+		return "its name can't be resolved"
+	case errors.As(err, &op) && op.Op == "dial" && op.Timeout():
+		return "connecting to it timed out"
+	case errors.As(err, &op) && op.Op == "dial":
+		return "it refuses connections"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "it did not answer in time"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "it closed the connection without an answer"
+	case isTLS(err):
+		return "its TLS certificate can't be verified"
+	default:
+		return "the connection to it failed"
+	}
+}

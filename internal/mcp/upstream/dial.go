@@ -1,0 +1,71 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package upstream
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+)
+
+// ErrAddressRefused is the reason why an address that a target's name resolved to was not dialled.
+var ErrAddressRefused = errors.New("address refused")
+
+// metadataAddresses are cloud metadata services outside of the link-local ranges.
+var metadataAddresses = []netip.Addr{
+	netip.MustParseAddr("fd00:ec2::254"),   // Amazon
+	netip.MustParseAddr("100.100.100.200"), // Alibaba
+	netip.MustParseAddr("168.63.129.16"),   // Azure
+}
+
+// newDialer returns a dialer that judges every address after name resolution, so that no DNS answer can lead the
+// gateway to an address that its configuration could not have named.
+func newDialer(timeout time.Duration, allowLoopback bool) *net.Dialer {
+	return &net.Dialer{
+		Timeout: timeout,
+		Control: func(_, address string, _ syscall.RawConn) error {
+			return checkAddress(address, allowLoopback)
+		},
+	}
+}
+
+// checkAddress returns an error that wraps ErrAddressRefused for addresses that no MCP server has and that a proxy
+// must not be led to: link-local and metadata addresses, and loopback ones unless they are allowed.
+func checkAddress(address string, allowLoopback bool) error {
+	addrPort, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("%w: %q is no IP address and port", ErrAddressRefused, address)
+	}
+	addr := addrPort.Addr().Unmap().WithZone("")
+	switch {
+	case addr.IsLoopback():
+		if !allowLoopback {
+			return fmt.Errorf("%w: %s is a loopback address", ErrAddressRefused, addr)
+		}
+	case addr.IsUnspecified(), addr.IsLinkLocalUnicast(), addr.IsMulticast(), addr.IsInterfaceLocalMulticast():
+		return fmt.Errorf("%w: %s is an unspecified, link-local or multicast address", ErrAddressRefused, addr)
+	}
+	for _, metadata := range metadataAddresses {
+		if addr == metadata {
+			return fmt.Errorf("%w: %s is a metadata service", ErrAddressRefused, addr)
+		}
+	}
+	return nil
+}

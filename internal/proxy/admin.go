@@ -1,0 +1,111 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package proxy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/httproute"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+)
+
+// serveAdmin serves the admin endpoint until the context ends: /metrics, /healthz, /readyz and /config.
+func serveAdmin(ctx context.Context, listener net.Listener, data *dataPlane, registry *prometheus.Registry, log *slog.Logger) error {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", data.serveReady)
+	mux.HandleFunc("GET /config", data.serveConfig)
+	s := &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
+	defer stop()
+	if err := s.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the admin endpoint: %w", err)
+	}
+	return nil
+}
+
+// serveReady answers 200 once a snapshot is served on all ports: with ?generation=N, one of that generation of the
+// Gateway or a later one. Otherwise 503 and the reason.
+func (d *dataPlane) serveReady(w http.ResponseWriter, r *http.Request) {
+	var generation int64
+	if asked := r.URL.Query().Get("generation"); asked != "" {
+		var err error
+		if generation, err = strconv.ParseInt(asked, 10, 64); err != nil {
+			http.Error(w, "generation must be a number", http.StatusBadRequest)
+			return
+		}
+	}
+	if err := d.ready(generation); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+// configDump is what /config shows.
+type configDump struct {
+	// Generation of the Gateway that is served.
+	Generation int64
+	// Problem is why the newest configuration is not served, if so.
+	Problem   string `json:",omitempty"`
+	Listeners []httproute.Listener
+	Backends  map[string]*config.Backend
+	// Unserved names targets that are not served because they are not the first of their Backend.
+	Unserved map[string][]config.TargetName `json:",omitempty"`
+}
+
+// serveConfig shows the snapshot, to this machine only. There are no secrets in it: certificates are public, and keys
+// are elsewhere.
+func (d *dataPlane) serveConfig(w http.ResponseWriter, r *http.Request) {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !from.Addr().Unmap().IsLoopback() {
+		http.Error(w, "/config is for requests from this machine only", http.StatusForbidden)
+		return
+	}
+	var dump configDump
+	if err := d.ready(0); err != nil {
+		dump.Problem = err.Error()
+	}
+	if s := d.current.Load(); s != nil {
+		dump.Generation, dump.Listeners = s.config.Generation, s.config.Listeners
+		dump.Backends, dump.Unserved = s.config.Backends, s.backends.Unserved()
+	}
+	w.Header().Set("Content-Type", "application/json")
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	_ = encoder.Encode(dump)
+}

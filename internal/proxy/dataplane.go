@@ -1,0 +1,253 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/httproute"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/server"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
+)
+
+// snapshot is everything that a request needs to know, immutable.
+type snapshot struct {
+	config   *translate.Config
+	ports    map[int32]*port
+	backends *server.Snapshot
+}
+
+// port is what one port serves.
+type port struct {
+	table *httproute.Table
+	site  server.Site
+}
+
+// dataPlane serves the newest snapshot that could be compiled and bound.
+type dataPlane struct {
+	mcp     *server.Server
+	metrics *metrics
+	log     *slog.Logger
+	bind    string
+
+	current atomic.Pointer[snapshot]
+
+	mu        sync.Mutex
+	listeners map[int32]*listener
+	ending    sync.WaitGroup // Listeners that are no longer wanted and whose requests are not over.
+	problem   error          // Why the newest configuration is not served, for /readyz and /config.
+}
+
+func newDataPlane(o Options, mcp *server.Server, m *metrics) *dataPlane {
+	return &dataPlane{
+		mcp: mcp, metrics: m, log: o.Log, bind: o.BindAddress,
+		listeners: map[int32]*listener{},
+		problem:   errors.New("no configuration yet"),
+	}
+}
+
+// apply makes a configuration the one that is served. One that can't be compiled changes nothing; where a port can't
+// be bound, all others are served. The error is reported by the admin endpoint, and worth trying again.
+func (d *dataPlane) apply(c *translate.Config) error {
+	ports, err := compile(c)
+	if err != nil {
+		d.metrics.rejected.Inc()
+		err = fmt.Errorf("the configuration of generation %d can't be served; the last good one stays: %w", c.Generation, err)
+		d.report(err)
+		return err
+	}
+	next := &snapshot{config: c, ports: ports, backends: d.mcp.Update(c.Backends)}
+	d.sayUnserved(next)
+	d.current.Store(next)
+	d.metrics.applied(c)
+	err = d.bindPorts(slices.Sorted(maps.Keys(ports)))
+	d.report(err)
+	return err
+}
+
+func compile(c *translate.Config) (map[int32]*port, error) {
+	ports := map[int32]*port{}
+	for _, p := range c.Ports() {
+		table, err := httproute.Compile(p.Listeners)
+		if err != nil {
+			return nil, fmt.Errorf("port %d: %w", p.Port, err)
+		}
+		hostnames := table.Hostnames()
+		ports[p.Port] = &port{table: table, site: server.Site{Names: func(host string) bool {
+			return slices.ContainsFunc(hostnames, func(name string) bool {
+				return name != "" && httproute.HostnameMatches(name, host)
+			})
+		}}}
+	}
+	return ports, nil
+}
+
+// sayUnserved logs targets that this version does not serve, when they change.
+func (d *dataPlane) sayUnserved(next *snapshot) {
+	var before map[string][]config.TargetName
+	if previous := d.current.Load(); previous != nil {
+		before = previous.backends.Unserved()
+	}
+	for key, names := range next.backends.Unserved() {
+		if !slices.Equal(names, before[key]) {
+			d.log.Warn("Only the first target of a Backend is served; these are not", "backend", key, "targets", names)
+		}
+	}
+}
+
+// report notes why the newest configuration is not served, or that it is.
+func (d *dataPlane) report(problem error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.problem = problem
+}
+
+// ready returns nil once a snapshot of at least that generation of the Gateway is served on all its ports.
+func (d *dataPlane) ready(generation int64) error {
+	d.mu.Lock()
+	problem := d.problem
+	d.mu.Unlock()
+	if problem != nil {
+		return problem
+	}
+	if served := d.current.Load().config.Generation; served < generation {
+		return fmt.Errorf("generation %d of the Gateway is served, not yet %d", served, generation)
+	}
+	return nil
+}
+
+// serve answers one request to a port.
+func (d *dataPlane) serve(w http.ResponseWriter, r *http.Request, number int32) {
+	s := d.current.Load()
+	p := s.ports[number]
+	if p == nil {
+		http.Error(w, "this port is no longer served", http.StatusNotFound)
+		return
+	}
+	matched, ok := p.table.Match(r)
+	if !ok {
+		http.Error(w, "no HTTPRoute matches this host and path", http.StatusNotFound)
+		return
+	}
+	backend := matched.Rule.Pick(rand.Uint32()) //nolint:gosec // spreading load needs no secrecy
+	switch {
+	case backend == nil:
+		http.Error(w, "the HTTPRoute "+matched.Route+" has no backend for this request", http.StatusInternalServerError)
+	case backend.Invalid != "":
+		// Why is for those who can read the route's status: it may name what the client must not know.
+		d.log.Debug("Route can't be served", "route", matched.Route, "reason", backend.Invalid)
+		http.Error(w, "the backend of this route can't be used; the status of HTTPRoute "+matched.Route+" says why", http.StatusInternalServerError)
+	default:
+		d.mcp.Serve(w, r, s.backends, backend.MCP, p.site)
+	}
+}
+
+// listener is a bound port.
+type listener struct {
+	server *http.Server
+	done   chan struct{}
+}
+
+// bindPorts binds the ports that are new and lets go of those that are no longer wanted. Ports that stay are not
+// touched: their connections go on.
+func (d *dataPlane) bindPorts(wanted []int32) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for number, l := range d.listeners {
+		if !slices.Contains(wanted, number) {
+			// Requests in flight end by themselves, or with the proxy.
+			delete(d.listeners, number)
+			d.ending.Go(func() { l.shutdown(drainOfPort) })
+		}
+	}
+	var errs []error
+	for _, number := range wanted {
+		if d.listeners[number] != nil {
+			continue
+		}
+		l, err := d.listen(number)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		d.listeners[number] = l
+	}
+	return errors.Join(errs...)
+}
+
+// drainOfPort is how long requests may go on that came by a port which is no longer served.
+const drainOfPort = 10 * time.Second
+
+func (d *dataPlane) listen(number int32) (*listener, error) {
+	address := net.JoinHostPort(strings.Trim(d.bind, "[]"), strconv.Itoa(int(number)))
+	bound, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("bind port %d: %w", number, err)
+	}
+	l := &listener{done: make(chan struct{}), server: &http.Server{
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.serve(w, r, number) }),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+	}}
+	go func() {
+		defer close(l.done)
+		if err := l.server.Serve(bound); !errors.Is(err, http.ErrServerClosed) {
+			d.log.Error("Port is no longer served", "port", number, "error", err)
+		}
+	}()
+	d.log.Info("Listening", "address", bound.Addr().String())
+	return l, nil
+}
+
+// shutdown lets requests in flight end, and cuts off what has not ended in time.
+func (l *listener) shutdown(limit time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	if l.server.Shutdown(ctx) != nil {
+		_ = l.server.Close()
+	}
+	<-l.done
+}
+
+// drain ends everything: streams at once, requests in flight as they end, and all within the limit.
+func (d *dataPlane) drain(limit time.Duration) {
+	d.mcp.Drain()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.problem = errors.New("the proxy is draining")
+	for _, l := range d.listeners {
+		d.ending.Go(func() { l.shutdown(limit) })
+	}
+	d.ending.Wait()
+	clear(d.listeners)
+}

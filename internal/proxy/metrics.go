@@ -1,0 +1,68 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package proxy
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
+)
+
+// metrics of the configuration.
+type metrics struct {
+	generation prometheus.Gauge
+	snapshots  prometheus.Counter
+	rejected   prometheus.Counter
+	ready      *prometheus.GaugeVec
+}
+
+func newMetrics(registry *prometheus.Registry) *metrics {
+	m := &metrics{
+		generation: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "dynamic_mcp_snapshot_generation", Help: "Generation of the Gateway that is served.",
+		}),
+		snapshots: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "dynamic_mcp_snapshots_total", Help: "Configurations that were taken.",
+		}),
+		rejected: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "dynamic_mcp_snapshots_rejected_total", Help: "Configurations that could not be compiled.",
+		}),
+		ready: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "dynamic_mcp_target_ready", Help: "Whether a target can be used: 1 or 0.",
+		}, []string{"backend", "target"}),
+	}
+	registry.MustRegister(m.generation, m.snapshots, m.rejected, m.ready,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// applied notes a configuration that was taken.
+func (m *metrics) applied(c *translate.Config) {
+	m.generation.Set(float64(c.Generation))
+	m.snapshots.Inc()
+	m.ready.Reset()
+	for key, b := range c.Backends {
+		for i := range b.Targets {
+			ready := 0.0
+			if b.Targets[i].Unready == "" {
+				ready = 1
+			}
+			m.ready.WithLabelValues(key, string(b.Targets[i].Name)).Set(ready)
+		}
+	}
+}

@@ -1,0 +1,129 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+// Package proxy is the data plane's process: it watches the objects around one Gateway, translates them, and serves
+// what comes out of it until the next change. It goes on serving while the API server is away.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/server"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
+)
+
+// Options configure a proxy.
+type Options struct {
+	// Gateway to serve.
+	Gateway types.NamespacedName
+	// RestConfig says where the API server is.
+	RestConfig *rest.Config
+	// BindAddress is the IP address that listeners bind; empty for all.
+	BindAddress string
+	// AdminAddress is "host:port" of the admin endpoint; port 0 for any free one.
+	AdminAddress string
+	// AdminAddressFile, if set, is where the admin endpoint's address is written once it is bound.
+	AdminAddressFile string
+	// AllowLoopbackUpstreams permits MCP servers on loopback addresses: for development on one machine.
+	AllowLoopbackUpstreams bool
+	// AllowedOrigins are origins that web pages may come from, besides loopback origins and the Gateway's hostnames.
+	AllowedOrigins []string
+	// DrainTimeout is how long requests in flight may go on once the proxy has been asked to end.
+	DrainTimeout time.Duration
+	// Limits bound what comes from outside.
+	Limits config.Limits
+	// Log takes what an operator should know.
+	Log *slog.Logger
+	// Version of the program.
+	Version string
+}
+
+// Run serves a Gateway until the context ends, and then drains.
+func Run(ctx context.Context, o Options) error {
+	upstreams := upstream.New(upstream.Options{
+		Limits:        o.Limits,
+		AllowLoopback: o.AllowLoopbackUpstreams,
+		UserAgent:     "dynamic-mcp/" + o.Version,
+	})
+	defer upstreams.Close()
+	mcp := server.New(server.Options{
+		Log:            o.Log,
+		Limits:         o.Limits,
+		Upstream:       upstreams,
+		Version:        o.Version,
+		AllowedOrigins: o.AllowedOrigins,
+	})
+	defer mcp.Close()
+	registry := prometheus.NewRegistry()
+	data := newDataPlane(o, mcp, newMetrics(registry))
+	admin, err := listenAdmin(o.AdminAddress, o.AdminAddressFile)
+	if err != nil {
+		return err
+	}
+	adminDone := make(chan error, 1)
+	adminCtx, endAdmin := context.WithCancel(context.WithoutCancel(ctx))
+	go func() { adminDone <- serveAdmin(adminCtx, admin, data, registry, o.Log) }()
+
+	watchErr := watch(ctx, o, logr.FromSlogHandler(o.Log.Handler()), data)
+	data.drain(o.DrainTimeout)
+	endAdmin()
+	return errors.Join(watchErr, <-adminDone)
+}
+
+// listenAdmin binds the admin endpoint and writes its address to the file, all at once: whoever reads the file reads
+// the whole address.
+func listenAdmin(address, file string) (net.Listener, error) {
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("bind the admin endpoint: %w", err)
+	}
+	if file == "" {
+		return listener, nil
+	}
+	if err := writeFile(file, listener.Addr().String()+"\n"); err != nil {
+		return nil, errors.Join(fmt.Errorf("write the admin endpoint's address: %w", err), listener.Close())
+	}
+	return listener, nil
+}
+
+func writeFile(path, content string) error {
+	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = temporary.WriteString(content)
+	err = errors.Join(err, temporary.Close())
+	if err == nil {
+		err = os.Rename(temporary.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(temporary.Name())
+	}
+	return err
+}
