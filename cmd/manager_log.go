@@ -20,6 +20,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/go-logr/logr"
 	"go.uber.org/zap/zapcore"
@@ -62,7 +63,7 @@ func proxyOutput(w io.Writer, format string, log logr.Logger) func(types.Namespa
 		switch {
 		case format == "text":
 			_, _ = fmt.Fprintf(w, "[%s] %s\n", gateway, line)
-		case json.Valid([]byte(line)):
+		case strings.HasPrefix(line, "{") && json.Valid([]byte(line)):
 			_, _ = io.WriteString(w, line+"\n")
 		default:
 			log.Info("Proxy wrote", "gateway", gateway, "line", line)

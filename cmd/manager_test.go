@@ -193,6 +193,7 @@ func TestProxyOutput(t *testing.T) {
 		"text":               {"text", "hello", "[ns/n] hello\n"},
 		"json stays":         {"json", `{"msg":"hello"}`, `{"msg":"hello"}` + "\n"},
 		"text between json":  {"json", "panic: oh", `"line":"panic: oh"`},
+		"a number is no log": {"json", "42", `"line":"42"`},
 		"braces are no json": {"json", "{", `"line":"{"`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -44,7 +44,8 @@ const (
 // was changed since before was read, so that a decision made on a stale cache never overwrites a newer one.
 func patchStatus(ctx context.Context, c client.Client, before, after client.Object) error {
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := c.Status().Patch(ctx, after, patch); err != nil {
+	_ = patch
+	if err := c.Status().Update(ctx, after); err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
 	return nil

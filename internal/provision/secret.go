@@ -28,6 +28,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -52,7 +53,9 @@ const (
 )
 
 // gatewayOwner is how owner references name a Gateway.
-var gatewayOwner = gatewayv1.SchemeGroupVersion.WithKind("Gateway")
+var gatewayOwner = schema.GroupVersionKind{
+	Group: gatewayv1.GroupName, Version: gatewayv1.GroupVersion.Version, Kind: "Gateway",
+}
 
 // SecretName returns the name of a Gateway's Secret. A name that would be too long is cut and ends in a hash of the
 // Gateway's whole name, so that two Gateways never share a Secret.

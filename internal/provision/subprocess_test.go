@@ -432,7 +432,10 @@ func TestProxyEndsWhenTheManagerIsKilled(t *testing.T) {
 
 	h.Expect(manager.Process.Kill()).To(Succeed())
 	_ = manager.Wait()
-	h.Eventually(filepath.Join(h.dir, "got-eof")).Should(BeAnExistingFile())
+	h.Eventually(func() error {
+		_, err := os.Stat(filepath.Join(h.dir, "got-eof"))
+		return err
+	}).Should(Succeed())
 	h.expectGone(admin)
 }
 

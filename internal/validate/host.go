@@ -25,6 +25,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/addresses"
 )
 
 // metadataNames are the names of cloud metadata services, which hand out the machine's credentials to whoever asks.
@@ -34,15 +36,6 @@ var metadataNames = map[string]bool{
 	"instance-data.ec2.internal": true,
 }
 
-// metadataAddresses are the addresses of cloud metadata services that are not link-local.
-var metadataAddresses = map[netip.Addr]bool{
-	netip.MustParseAddr("fd00:ec2::254"):   true, // AWS
-	netip.MustParseAddr("fd20:ce::254"):    true, // Google Cloud
-	netip.MustParseAddr("100.100.100.200"): true, // Alibaba Cloud
-	netip.MustParseAddr("192.0.0.192"):     true, // Oracle Cloud
-	netip.MustParseAddr("168.63.129.16"):   true, // Azure
-}
-
 // loopbackNames resolve to a loopback address by convention; so does everything below localhost (RFC 6761,
 // section 6.3).
 var loopbackNames = map[string]bool{
@@ -50,12 +43,6 @@ var loopbackNames = map[string]bool{
 	"localhost.localdomain": true,
 	"ip6-localhost":         true,
 	"ip6-loopback":          true,
-}
-
-// Prefixes of IPv6 addresses whose last four bytes are an IPv4 address that may be where packets go in the end.
-var embeddingPrefixes = []netip.Prefix{
-	netip.MustParsePrefix("::/96"),        // IPv4-compatible (RFC 4291, section 2.5.5.1)
-	netip.MustParsePrefix("64:ff9b::/96"), // NAT64 (RFC 6052, section 2.1)
 }
 
 // Host checks the host of a static address: a DNS name or an IP address, and none that only the proxy's own machine
@@ -76,29 +63,21 @@ func Host(h string, o Options) error {
 
 // hostAddress refuses addresses that are no server's, or that a Backend must not reach.
 func hostAddress(addr netip.Addr, o Options) error {
-	zoned := addr.Zone() != ""
-	addr = addr.WithZone("").Unmap()
-	if addr.Is6() && !addr.IsUnspecified() && !addr.IsLoopback() {
-		for _, prefix := range embeddingPrefixes {
-			if bytes := addr.As16(); prefix.Contains(addr) {
-				addr = netip.AddrFrom4([4]byte(bytes[12:]))
-			}
-		}
-	}
-	switch {
-	case addr.IsUnspecified():
+	switch addresses.KindOf(addr) {
+	case addresses.Unspecified:
 		return errors.New("must not be the unspecified address, which servers listen on but clients can't mean: " +
 			"write the address of the MCP server")
-	case addr.IsLoopback():
+	case addresses.Loopback:
 		return loopbackError(o)
-	case metadataAddresses[addr]:
+	case addresses.Metadata:
 		return metadataError()
-	case addr.IsLinkLocalUnicast():
+	case addresses.LinkLocal:
 		return errors.New("must not be a link-local address, where cloud metadata services answer: " +
 			"write a routable address or a DNS name of the MCP server")
-	case addr.IsMulticast(), addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+	case addresses.Multicast:
 		return errors.New("must not be a multicast or broadcast address: write the address of one MCP server")
-	case zoned:
+	}
+	if addr.Zone() != "" {
 		return errors.New("must not have a zone: write the address without '%' and what follows it")
 	}
 	return nil

@@ -18,7 +18,6 @@ limitations under the License.
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"os/exec"
@@ -38,9 +37,11 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/provision"
 )
 
-// managerUser is who the manager is to the API server: somebody with the rights of config/rbac and no others.
+// managerUser is who the manager is to the API server: somebody with no other rights than those of
+// grantManagerRole.
 const managerUser = "dynamic-mcp-manager"
 
 // apiServer is a kube-apiserver with etcd. No other component of Kubernetes runs: there are no pods, no endpoints that
@@ -98,17 +99,26 @@ func startAPIServer() *apiServer {
 	return a
 }
 
-// grantManagerRole gives the manager the ClusterRole that it has in a cluster.
+// grantManagerRole gives the manager the ClusterRole that it has in a cluster, and the right that each proxy has there
+// besides: to watch the one Secret of its Gateway. Proxies that are child processes share the manager's credentials.
 func (a *apiServer) grantManagerRole() {
+	GinkgoHelper()
 	manifest, err := os.ReadFile(repository("config", "rbac", "role.yaml"))
 	Expect(err).NotTo(HaveOccurred())
-	for _, document := range bytes.Split(manifest, []byte("\n---\n")) {
-		var role rbacv1.ClusterRole
-		Expect(yaml.Unmarshal(document, &role)).To(Succeed())
-		if role.Kind != "ClusterRole" {
-			continue
-		}
-		Expect(a.Create(context.Background(), &role)).To(Succeed())
+	var manager rbacv1.ClusterRole
+	Expect(yaml.UnmarshalStrict(manifest, &manager)).To(Succeed())
+	Expect(manager.Rules).NotTo(BeEmpty())
+	proxy := rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: "proxy-of-agentgateway"},
+		Rules: []rbacv1.PolicyRule{{
+			APIGroups:     []string{""},
+			Resources:     []string{"secrets"},
+			ResourceNames: []string{provision.SecretName("agentgateway")},
+			Verbs:         []string{"get", "list", "watch"},
+		}},
+	}
+	for _, role := range []*rbacv1.ClusterRole{&manager, &proxy} {
+		Expect(a.Create(context.Background(), role)).To(Succeed())
 		Expect(a.Create(context.Background(), &rbacv1.ClusterRoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Name: role.Name},
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},

@@ -81,9 +81,8 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 }, NodeTimeout(10*time.Minute))
 
 var _ = ReportAfterEach(func(report SpecReport) {
-	if report.Failed() && manager != nil {
-		GinkgoWriter.Printf("\nEnd of the logs of manager and proxies (all of it: %s):\n%s\n",
-			manager.logFile, tail(manager.log(), 80))
+	if report.Failed() {
+		printLogs()
 	}
 })
 
@@ -93,9 +92,17 @@ var _ = ReportAfterSuite("artifacts", func(report Report) {
 	case report.SuiteSucceeded:
 		_ = os.RemoveAll(artifacts)
 	default:
+		printLogs()
 		GinkgoWriter.Printf("Logs are kept in %s\n", artifacts)
 	}
 })
+
+func printLogs() {
+	if manager != nil {
+		GinkgoWriter.Printf("\nEnd of the logs of manager and proxies (all of it: %s):\n%s\n",
+			manager.logFile, tail(manager.log(), 80))
+	}
+}
 
 // expectDiscreetLogs runs when everything has ended: whoever reads logs must not be able to take over sessions.
 func expectDiscreetLogs(context.Context) {

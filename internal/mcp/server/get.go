@@ -281,7 +281,9 @@ func (l *listening) relayEvents(t *target, us upstreamSession, body io.Reader, l
 		if event.HasID {
 			*lastEvent = event.ID
 		}
-		owner.own(&event)
+		if _, err := owner.own(&event); err != nil {
+			continue
+		}
 		if err := l.stream.send(&event); err != nil {
 			return err
 		}

@@ -138,7 +138,10 @@ func (x *exchange) relayStream(ctx context.Context, t *target, us upstreamSessio
 		err := events.Next(&event)
 		switch {
 		case err == nil:
-			kind := owner.own(&event)
+			kind, err := owner.own(&event)
+			if err != nil {
+				continue
+			}
 			answered = answered || kind == jsonrpc.Response
 			resumable = resumable || event.HasID
 			if stream.send(&event) != nil {
@@ -167,39 +170,44 @@ type streamOwner struct {
 }
 
 // own seals the ids in an event: of the event itself, so that it can be resumed, and of requests to the client, so
-// that the client's answer finds back, on any replica. It returns what kind of message the event has.
-func (o *streamOwner) own(event *sse.Event) jsonrpc.Kind {
+// that the client's answer finds back, on any replica. It returns what kind of message the event has. An error means
+// that the event can't be handed on.
+func (o *streamOwner) own(event *sse.Event) (jsonrpc.Kind, error) {
 	if event.HasID && event.ID != "" {
 		event.ID = o.sealEvent(event.ID)
 		event.HasID = event.ID != ""
 	}
 	var m jsonrpc.Message
 	if len(event.Data) == 0 || !event.IsMessage() || jsonrpc.Scan(event.Data, &m) != nil {
-		return jsonrpc.Invalid
+		return jsonrpc.Invalid, nil
 	}
+	var err error
 	switch {
 	case m.Kind == jsonrpc.Request:
-		event.Data = o.ownID(event.Data, m.ID)
+		event.Data, err = o.ownID(event.Data, m.ID)
 	case m.Kind == jsonrpc.Notification && m.Method == "notifications/cancelled":
 		var id [1]jsonrpc.Span
 		if jsonrpc.Lookup(event.Data, m.Params, []string{"requestId"}, id[:]) == nil && !id[0].Empty() {
-			event.Data = o.ownID(event.Data, id[0])
+			event.Data, err = o.ownID(event.Data, id[0])
 		}
 	}
-	return m.Kind
+	if err != nil {
+		// Its id is too long to be sealed. The client's answer could not find back.
+		o.log.Error("Request of a target is dropped", "target", o.target.Name, "error", err)
+	}
+	return m.Kind, err
 }
 
 // ownID puts a sealed id in the place of a server's. The same id is sealed to the same text every time, so that a
 // cancellation names the request that it cancels.
-func (o *streamOwner) ownID(data []byte, id jsonrpc.Span) []byte {
+func (o *streamOwner) ownID(data []byte, id jsonrpc.Span) ([]byte, error) {
 	sealed, err := o.keys.Load().SealServerRequest(o.session.SID, session.ServerRequestID{
 		Service: o.target.hash, Upstream: o.upstream.hash(), ID: id.Of(data),
 	})
 	if err != nil {
-		o.log.Error("Request of a target can't be sealed", "target", o.target.Name, "error", err)
-		return data
+		return nil, err
 	}
-	return jsonrpc.Splice(nil, data, jsonrpc.Edit{Span: id, New: jsonrpc.AppendString(nil, sealed)})
+	return jsonrpc.Splice(nil, data, jsonrpc.Edit{Span: id, New: jsonrpc.AppendString(nil, sealed)}), nil
 }
 
 func (o *streamOwner) sealEvent(id string) string {

@@ -23,17 +23,12 @@ import (
 	"net/netip"
 	"syscall"
 	"time"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/addresses"
 )
 
 // ErrAddressRefused is the reason why an address that a target's name resolved to was not dialled.
 var ErrAddressRefused = errors.New("address refused")
-
-// metadataAddresses are cloud metadata services outside of the link-local ranges.
-var metadataAddresses = []netip.Addr{
-	netip.MustParseAddr("fd00:ec2::254"),   // Amazon
-	netip.MustParseAddr("100.100.100.200"), // Alibaba
-	netip.MustParseAddr("168.63.129.16"),   // Azure
-}
 
 // newDialer returns a dialer that judges every address after name resolution, so that no DNS answer can lead the
 // gateway to an address that its configuration could not have named.
@@ -53,19 +48,12 @@ func checkAddress(address string, allowLoopback bool) error {
 	if err != nil {
 		return fmt.Errorf("%w: %q is no IP address and port", ErrAddressRefused, address)
 	}
-	addr := addrPort.Addr().Unmap().WithZone("")
-	switch {
-	case addr.IsLoopback():
-		if !allowLoopback {
-			return fmt.Errorf("%w: %s is a loopback address", ErrAddressRefused, addr)
-		}
-	case addr.IsUnspecified(), addr.IsLinkLocalUnicast(), addr.IsMulticast(), addr.IsInterfaceLocalMulticast():
-		return fmt.Errorf("%w: %s is an unspecified, link-local or multicast address", ErrAddressRefused, addr)
+	switch kind := addresses.KindOf(addrPort.Addr()); {
+	case kind == addresses.Ordinary, kind == addresses.Loopback && allowLoopback:
+		return nil
+	case kind == addresses.Loopback:
+		return fmt.Errorf("%w: %s is a loopback address", ErrAddressRefused, addrPort.Addr())
+	default:
+		return fmt.Errorf("%w: %s is an unspecified, link-local, multicast or metadata address", ErrAddressRefused, addrPort.Addr())
 	}
-	for _, metadata := range metadataAddresses {
-		if addr == metadata {
-			return fmt.Errorf("%w: %s is a metadata service", ErrAddressRefused, addr)
-		}
-	}
-	return nil
 }
