@@ -51,10 +51,9 @@ type BackendStatus struct {
 	Summary string `json:"summary,omitempty"`
 
 	// targets are the MCP servers found, eldest first. A target keeps its name and place for as long as its
-	// Service and port exist and are selected.
+	// Service and port exist and are selected. The list has one writer and is written as a whole.
 	// +optional
-	// +listType=map
-	// +listMapKey=name
+	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=1024
 	Targets []ResolvedTarget `json:"targets,omitempty"`
 

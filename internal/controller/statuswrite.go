@@ -44,8 +44,7 @@ const (
 // was changed since before was read, so that a decision made on a stale cache never overwrites a newer one.
 func patchStatus(ctx context.Context, c client.Client, before, after client.Object) error {
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	_ = patch
-	if err := c.Status().Update(ctx, after); err != nil {
+	if err := c.Status().Patch(ctx, after, patch); err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
 	return nil

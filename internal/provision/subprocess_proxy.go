@@ -186,7 +186,11 @@ func (p *proxy) run(ctx context.Context, starting string) ending {
 	stopProbing()
 	prober.Wait()
 
-	end := ending{reason: c.exitReason(), lastWords: c.stderr.lastWords()}
+	end := ending{reason: c.exitReason()}
+	if c.cmd.ProcessState.ExitCode() > 0 {
+		// A process that was killed has not said why.
+		end.lastWords = c.stderr.lastWords()
+	}
 	if !servedFrom.IsZero() {
 		end.served = time.Since(servedFrom)
 	}

@@ -26,6 +26,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -88,11 +89,11 @@ type configDump struct {
 	Unserved map[string][]config.TargetName `json:",omitempty"`
 }
 
-// serveConfig shows the snapshot, to this machine only. There are no secrets in it: certificates are public, and keys
-// are elsewhere.
+// serveConfig shows the snapshot, to this machine only, and not to a web page whose name was made to resolve to this
+// machine. There are no secrets in it: certificates are public, and keys are elsewhere.
 func (d *dataPlane) serveConfig(w http.ResponseWriter, r *http.Request) {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !from.Addr().Unmap().IsLoopback() {
+	if err != nil || !from.Addr().Unmap().IsLoopback() || !namesLoopback(r.Host) {
 		http.Error(w, "/config is for requests from this machine only", http.StatusForbidden)
 		return
 	}
@@ -108,4 +109,16 @@ func (d *dataPlane) serveConfig(w http.ResponseWriter, r *http.Request) {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	_ = encoder.Encode(dump)
+}
+
+// namesLoopback returns whether a Host header names this machine.
+func namesLoopback(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	address, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && address.Unmap().IsLoopback()
 }

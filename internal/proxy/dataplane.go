@@ -60,18 +60,25 @@ type dataPlane struct {
 
 	current atomic.Pointer[snapshot]
 
+	// running ends when no request may go on any longer.
+	running context.Context
+	cutOff  context.CancelFunc
+
 	mu        sync.Mutex
 	listeners map[int32]*listener
 	ending    sync.WaitGroup // Listeners that are no longer wanted and whose requests are not over.
 	problem   error          // Why the newest configuration is not served, for /readyz and /config.
+	draining  bool           // Nothing is bound or reported any more.
 }
 
 func newDataPlane(o Options, mcp *server.Server, m *metrics) *dataPlane {
-	return &dataPlane{
+	d := &dataPlane{
 		mcp: mcp, metrics: m, log: o.Log, bind: o.BindAddress,
 		listeners: map[int32]*listener{},
 		problem:   errors.New("no configuration yet"),
 	}
+	d.running, d.cutOff = context.WithCancel(context.Background())
+	return d
 }
 
 // apply makes a configuration the one that is served. One that can't be compiled changes nothing; where a port can't
@@ -127,7 +134,9 @@ func (d *dataPlane) sayUnserved(next *snapshot) {
 func (d *dataPlane) report(problem error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.problem = problem
+	if !d.draining {
+		d.problem = problem
+	}
 }
 
 // ready returns nil once a snapshot of at least that generation of the Gateway is served on all its ports.
@@ -172,6 +181,7 @@ func (d *dataPlane) serve(w http.ResponseWriter, r *http.Request, number int32) 
 
 // listener is a bound port.
 type listener struct {
+	bound  net.Listener
 	server *http.Server
 	done   chan struct{}
 }
@@ -181,11 +191,20 @@ type listener struct {
 func (d *dataPlane) bindPorts(wanted []int32) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.draining {
+		return nil
+	}
 	for number, l := range d.listeners {
 		if !slices.Contains(wanted, number) {
-			// Requests in flight end by themselves, or with the proxy.
+			// Requests in flight end by themselves, or with the proxy. The port is free at once: the next
+			// configuration may want it back.
 			delete(d.listeners, number)
-			d.ending.Go(func() { l.shutdown(drainOfPort) })
+			_ = l.bound.Close()
+			d.ending.Go(func() {
+				ctx, cancel := context.WithTimeout(d.running, drainOfPort)
+				defer cancel()
+				l.shutdown(ctx)
+			})
 		}
 	}
 	var errs []error
@@ -212,7 +231,7 @@ func (d *dataPlane) listen(number int32) (*listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bind port %d: %w", number, err)
 	}
-	l := &listener{done: make(chan struct{}), server: &http.Server{
+	l := &listener{bound: bound, done: make(chan struct{}), server: &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.serve(w, r, number) }),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
@@ -221,7 +240,7 @@ func (d *dataPlane) listen(number int32) (*listener, error) {
 	}}
 	go func() {
 		defer close(l.done)
-		if err := l.server.Serve(bound); !errors.Is(err, http.ErrServerClosed) {
+		if err := l.server.Serve(bound); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			d.log.Error("Port is no longer served", "port", number, "error", err)
 		}
 	}()
@@ -229,10 +248,8 @@ func (d *dataPlane) listen(number int32) (*listener, error) {
 	return l, nil
 }
 
-// shutdown lets requests in flight end, and cuts off what has not ended in time.
-func (l *listener) shutdown(limit time.Duration) {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
+// shutdown lets requests in flight end, and cuts off what has not ended when the context does.
+func (l *listener) shutdown(ctx context.Context) {
 	if l.server.Shutdown(ctx) != nil {
 		_ = l.server.Close()
 	}
@@ -241,13 +258,17 @@ func (l *listener) shutdown(limit time.Duration) {
 
 // drain ends everything: streams at once, requests in flight as they end, and all within the limit.
 func (d *dataPlane) drain(limit time.Duration) {
+	defer time.AfterFunc(limit, d.cutOff).Stop()
 	d.mcp.Drain()
 	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.draining = true
 	d.problem = errors.New("the proxy is draining")
 	for _, l := range d.listeners {
-		d.ending.Go(func() { l.shutdown(limit) })
+		d.ending.Go(func() { l.shutdown(d.running) })
 	}
-	d.ending.Wait()
 	clear(d.listeners)
+	d.mu.Unlock()
+	// Unlocked, so that /readyz and /config answer meanwhile.
+	d.ending.Wait()
+	d.cutOff()
 }

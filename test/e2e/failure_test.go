@@ -41,14 +41,14 @@ var _ = Describe("a server that stops", func() {
 		everything.Stop()
 		_, err := c.echo(ctx, "x")
 		failed := jsonrpcError(err)
-		Expect(failed.Message).To(And(ContainSubstring("mcp-server-everything"), ContainSubstring("connection refused")))
+		Expect(failed.Message).To(Equal(`target "mcp-server-everything" is unavailable: it refuses connections`))
 		var data struct {
 			Target string `json:"target"`
 			Reason string `json:"reason"`
 		}
 		Expect(json.Unmarshal(failed.Data, &data)).To(Succeed())
 		Expect(data.Target).To(Equal("mcp-server-everything"))
-		Expect(data.Reason).NotTo(BeEmpty())
+		Expect(data.Reason).To(Equal("it refuses connections"))
 
 		By("leaving its tools out of lists")
 		Expect(c.toolNames(ctx)).To(BeEmpty())

@@ -22,6 +22,8 @@ package e2e
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -82,7 +84,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 
 var _ = ReportAfterEach(func(report SpecReport) {
 	if report.Failed() {
-		printLogs()
+		printLogs(GinkgoWriter)
 	}
 })
 
@@ -92,14 +94,13 @@ var _ = ReportAfterSuite("artifacts", func(report Report) {
 	case report.SuiteSucceeded:
 		_ = os.RemoveAll(artifacts)
 	default:
-		printLogs()
-		GinkgoWriter.Printf("Logs are kept in %s\n", artifacts)
+		printLogs(os.Stderr)
 	}
 })
 
-func printLogs() {
+func printLogs(to io.Writer) {
 	if manager != nil {
-		GinkgoWriter.Printf("\nEnd of the logs of manager and proxies (all of it: %s):\n%s\n",
+		_, _ = fmt.Fprintf(to, "\nEnd of the logs of manager and proxies, which are kept in %s:\n%s\n",
 			manager.logFile, tail(manager.log(), 80))
 	}
 }

@@ -71,7 +71,7 @@ var _ = Describe("the Backend's selector", func() {
 		sse, err := npm.StartEverything(ctx, 0, node.SSE)
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(sse.Stop)
-		api.apply(ctx, secondService("legacy", sse.Port, func(service *unstructured.Unstructured, port map[string]any) {
+		applySecond(ctx, secondService("legacy", sse.Port, func(service *unstructured.Unstructured, port map[string]any) {
 			port["appProtocol"] = "kgateway.dev/mcp-sse"
 		}))
 		Eventually(backendStatus).WithArguments(ctx, "default", "mcp-backend").Should(HaveField("Skipped",
@@ -88,13 +88,10 @@ var _ = Describe("the Backend's selector", func() {
 	DescribeTable("skips a Service with a bad path and leaves the other alone",
 		func(ctx SpecContext, path string) {
 			c := connect(ctx, gatewayURL+"/mcp")
-			api.apply(ctx, secondService("broken", everything.Port,
+			applySecond(ctx, secondService("broken", everything.Port,
 				func(service *unstructured.Unstructured, _ map[string]any) {
 					service.SetAnnotations(map[string]string{"kgateway.dev/mcp-path": path})
 				}))
-			DeferCleanup(func(ctx context.Context) {
-				Eventually(backendStatus).WithArguments(ctx, "default", "mcp-backend").Should(HaveField("Skipped", BeEmpty()))
-			})
 			Eventually(backendStatus).WithArguments(ctx, "default", "mcp-backend").Should(HaveField("Skipped",
 				ConsistOf(isSkipped("broken", "InvalidPath", Not(BeEmpty())))))
 			Expect(getBackend(ctx, "default", "mcp-backend").Status.Summary).To(Equal("1/1"))
@@ -105,7 +102,7 @@ var _ = Describe("the Backend's selector", func() {
 	)
 
 	It("skips a Service without an MCP port", storyTimeout, func(ctx SpecContext) {
-		api.apply(ctx, secondService("plain", everything.Port,
+		applySecond(ctx, secondService("plain", everything.Port,
 			func(_ *unstructured.Unstructured, port map[string]any) { delete(port, "appProtocol") }))
 		Eventually(backendStatus).WithArguments(ctx, "default", "mcp-backend").Should(HaveField("Skipped",
 			ConsistOf(isSkipped("plain", "NoMCPPort", ContainSubstring("appProtocol: kgateway.dev/mcp")))))
@@ -206,6 +203,16 @@ spec:
 func relabel(ctx context.Context, app string) {
 	GinkgoHelper()
 	api.mustKubectl(ctx, "label", "service", "mcp-server-everything", "--overwrite", "app="+app)
+}
+
+// applySecond applies a second Service that the walkthrough's Backend selects. The story's end waits until the Backend
+// has forgotten it.
+func applySecond(ctx context.Context, service string) {
+	GinkgoHelper()
+	DeferCleanup(func(ctx context.Context) {
+		Eventually(backendStatus).WithArguments(ctx, "default", "mcp-backend").Should(HaveField("Skipped", BeEmpty()))
+	})
+	api.apply(ctx, service)
 }
 
 // secondService returns a copy of the walkthrough's Service, with the labels that its Backend selects by, under

@@ -22,6 +22,7 @@ package upstream
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
@@ -238,6 +240,7 @@ func reason(ctx context.Context, err error) string {
 	var (
 		dns     *net.DNSError
 		op      *net.OpError
+		record  tls.RecordHeaderError
 		timeout interface{ Timeout() bool }
 	)
 	switch {
@@ -249,12 +252,16 @@ func reason(ctx context.Context, err error) string {
 		return "its name can't be resolved"
 	case errors.As(err, &op) && op.Op == "dial" && op.Timeout():
 		return "connecting to it timed out"
-	case errors.As(err, &op) && op.Op == "dial":
+	case errors.Is(err, syscall.ECONNREFUSED):
 		return "it refuses connections"
+	case errors.As(err, &op) && op.Op == "dial":
+		return "it can't be reached"
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return "it did not answer in time"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "it closed the connection without an answer"
+	case errors.As(err, &record):
+		return "it does not speak TLS"
 	case isTLS(err):
 		return "its TLS certificate can't be verified"
 	default:

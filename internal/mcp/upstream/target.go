@@ -50,8 +50,8 @@ func (c *Client) compileTarget(t *config.Target) (*Target, error) {
 		scheme, standardPort = "https", 443
 	}
 	path, err := url.ParseRequestURI(t.Path)
-	if err != nil || path.Host != "" {
-		return nil, fmt.Errorf("path %q is not an absolute path", t.Path)
+	if err != nil || !strings.HasPrefix(t.Path, "/") {
+		return nil, errors.New("its path is not an absolute path")
 	}
 	transport, err := c.transportFor(t.TLS)
 	if err != nil {
@@ -85,13 +85,13 @@ func hostHeader(host string, port, standardPort int32) string {
 // tlsConfig returns the client configuration for a target's TLS.
 func tlsConfig(t *config.TLS) (*tls.Config, error) {
 	if t.ServerName == "" {
-		return nil, errors.New("TLS without a server name")
+		return nil, errors.New("its TLS configuration has no server name")
 	}
 	conf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
 	if t.CABundle != "" {
 		conf.RootCAs = x509.NewCertPool()
 		if !conf.RootCAs.AppendCertsFromPEM([]byte(t.CABundle)) {
-			return nil, errors.New("the CA bundle has no certificate")
+			return nil, errors.New("its CA bundle has no certificate")
 		}
 	}
 	if len(t.SubjectAltNames) > 0 {
@@ -104,10 +104,13 @@ func tlsConfig(t *config.TLS) (*tls.Config, error) {
 	return conf, nil
 }
 
+// errCertificateRefused is for a server's certificate that does not have what the configuration asks for.
+var errCertificateRefused = errors.New("certificate refused")
+
 // verifyNames verifies the server's certificate chain, and that the certificate has one of the names.
 func verifyNames(state tls.ConnectionState, roots *x509.CertPool, names []string) error {
 	if len(state.PeerCertificates) == 0 {
-		return errors.New("the server sent no certificate")
+		return fmt.Errorf("%w: the server sent none", errCertificateRefused)
 	}
 	leaf := state.PeerCertificates[0]
 	intermediates := x509.NewCertPool()
@@ -130,7 +133,7 @@ func verifyNames(state tls.ConnectionState, roots *x509.CertPool, names []string
 			}
 		}
 	}
-	return fmt.Errorf("the server's certificate has none of the names %s", strings.Join(names, ", "))
+	return fmt.Errorf("%w: it has none of the names %s", errCertificateRefused, strings.Join(names, ", "))
 }
 
 // isTLS returns whether an error is about the server's certificate.
@@ -141,6 +144,6 @@ func isTLS(err error) bool {
 		hostname     x509.HostnameError
 		invalid      x509.CertificateInvalidError
 	)
-	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &hostname) ||
-		errors.As(err, &invalid)
+	return errors.Is(err, errCertificateRefused) || errors.As(err, &verification) || errors.As(err, &authority) ||
+		errors.As(err, &hostname) || errors.As(err, &invalid)
 }
