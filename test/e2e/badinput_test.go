@@ -108,7 +108,7 @@ spec:
     targets: [{name: tools, selector: {service: {matchLabels: {app: mcp-server-everything}}}}]
 ---
 `+routeTo("other"))
-		expectServes(ctx, gatewayURL+"/other", `"name":"other"`)
+		expectServes(ctx, gatewayURL+"/other", "echo")
 		foreign := openSession(ctx, gatewayURL+"/other")
 		Expect(foreign.mustSend(ctx, ping).status).To(Equal(http.StatusOK))
 		foreign.url = gatewayURL + "/mcp"

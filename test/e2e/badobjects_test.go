@@ -103,6 +103,6 @@ spec:
 `)
 		Eventually(routeConditions).WithArguments(ctx, "guests", "guest").Should(
 			ContainElement(isCondition("ResolvedRefs", "True", "ResolvedRefs")))
-		expectServes(ctx, gatewayURL+"/guest", `"name":"mcp-virtual-server"`)
+		expectServes(ctx, gatewayURL+"/guest", "echo")
 	})
 })

@@ -26,7 +26,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	"k8s.io/apimachinery/pkg/api/meta"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/dynamic-mcp/dynamic-mcp/test/node"
 )
@@ -96,13 +96,22 @@ var _ = Describe("a proxy that is killed", func() {
 
 		kill(proxies[0])
 		Eventually(programmed).WithArguments(ctx, "default", "agentgateway").Should(Equal("False"))
-		condition := meta.FindStatusCondition(getGateway(ctx, "default", "agentgateway").Status.Conditions, "Programmed")
+		condition := apimeta.FindStatusCondition(getGateway(ctx, "default", "agentgateway").Status.Conditions, "Programmed")
 		Expect(condition.Message).To(ContainSubstring("exited"))
 
 		expectProgrammed(ctx, "default", "agentgateway")
 		Expect(manager.proxies()).To(And(HaveLen(1), Not(Equal(proxies))))
 		Eventually(c.echo).WithArguments(ctx, "after").Should(Equal("Echo: after"))
 		Expect(c.ID()).To(Equal(id))
+
+		By("telling the client what changes from now on")
+		DeferCleanup(func(ctx context.Context) {
+			relabel(ctx, "mcp-server-everything")
+			expectWalkthroughServes(ctx)
+		})
+		told := c.seen.toolChanges()
+		relabel(ctx, "something-else")
+		Eventually(c.seen.toolChanges).Should(BeNumerically(">", told))
 	})
 })
 

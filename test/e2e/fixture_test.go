@@ -101,19 +101,24 @@ spec:
     - matches: [{path: {type: PathPrefix, value: /%[1]s}}]
       backendRefs: [{group: gateway.kgateway.dev, kind: Backend, name: fixture}]
 `, name, port))
-	Eventually(backendSummary).WithArguments(ctx, name, "fixture").Should(Equal("1/1"))
-	expectServes(ctx, gatewayURL+f.path, `"name":"fixture"`)
+	expectServes(ctx, gatewayURL+f.path, "wait")
 	return f
 }
 
 // fixtures counts them, so that each has a namespace of its own.
 var fixtures int
 
-// expectServes waits until a new client gets the server whose initialize result has the given text.
-func expectServes(ctx context.Context, url, text string) {
+// expectServes waits until the data plane gives clients a server that has the tool.
+func expectServes(ctx context.Context, url, tool string) {
 	GinkgoHelper()
 	Eventually(func() (string, error) {
-		answer, err := rawClient{url: url}.send(ctx, initializeRequest)
-		return answer.message(), err
-	}).WithContext(ctx).Should(ContainSubstring(text))
+		c := rawClient{url: url}
+		initialized, err := c.send(ctx, initializeRequest)
+		if err != nil || initialized.status != http.StatusOK {
+			return initialized.body, err
+		}
+		c.session, c.version = initialized.header.Get(headerSession), version
+		list, err := c.send(ctx, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
+		return list.message(), err
+	}).WithContext(ctx).Should(ContainSubstring(`"name":"` + tool + `"`))
 }

@@ -71,7 +71,7 @@ var _ = Describe("the Backend's selector", func() {
 		sse, err := npm.StartEverything(ctx, 0, node.SSE)
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(sse.Stop)
-		applySecond(ctx, secondService("legacy", sse.Port, func(service *unstructured.Unstructured, port map[string]any) {
+		applySecond(ctx, secondService("legacy", sse.Port, func(_ *unstructured.Unstructured, port map[string]any) {
 			port["appProtocol"] = "kgateway.dev/mcp-sse"
 		}))
 		Eventually(backendStatus).WithArguments(ctx, "default", "mcp-backend").Should(HaveField("Skipped",
@@ -123,7 +123,10 @@ spec:
 			HaveField("Summary", "0/0"),
 			HaveField("Conditions", ContainElements(
 				isCondition("Accepted", "True", "Accepted"), isCondition("Ready", "False", "NoTargets")))))
-		expectServes(ctx, gatewayURL+"/lonely", `"name":"lonely"`)
+		Eventually(func() (string, error) {
+			answer, err := rawClient{url: gatewayURL + "/lonely"}.send(ctx, initializeRequest)
+			return answer.message(), err
+		}).Should(ContainSubstring(`"name":"lonely"`))
 		c := connect(ctx, gatewayURL+"/lonely")
 		Expect(c.toolNames(ctx)).To(BeEmpty())
 		_, err := c.echo(ctx, "x")

@@ -88,10 +88,7 @@ func expectWalkthroughServes(ctx context.Context) {
 	GinkgoHelper()
 	Eventually(backendSummary).WithArguments(ctx, "default", "mcp-backend").Should(Equal("1/1"))
 	expectProgrammed(ctx, "default", "agentgateway")
-	Eventually(func() (int, error) {
-		answer, err := rawClient{url: gatewayURL + "/mcp"}.send(ctx, initializeRequest)
-		return answer.status, err
-	}).WithContext(ctx).Should(Equal(200))
+	expectServes(ctx, gatewayURL+"/mcp", "echo")
 }
 
 var _ = Describe("the walkthrough", func() {
@@ -152,10 +149,7 @@ var _ = Describe("the walkthrough", func() {
 		api.apply(ctx, manifest)
 		expectProgrammed(ctx, namespace, "agentgateway")
 		url := "http://" + manager.proxyAddress + ":" + port + "/mcp"
-		Eventually(func() (int, error) {
-			answer, err := rawClient{url: url}.send(ctx, initializeRequest)
-			return answer.status, err
-		}).WithContext(ctx).Should(Equal(200))
+		expectServes(ctx, url, "echo")
 		Expect(manager.proxies()).To(HaveLen(len(before) + 1))
 
 		api.remove(ctx, manifest)

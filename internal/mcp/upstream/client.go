@@ -214,14 +214,27 @@ func (c *Client) send(ctx context.Context, t *Target, e *endpoint, r *Request) (
 		Header:     r.Header,
 		Host:       t.host,
 	}).WithContext(ctx)
-	if r.Body != nil {
-		request.ContentLength = int64(len(r.Body))
-		request.Body = io.NopCloser(bytes.NewReader(r.Body))
-		// With GetBody the transport may repeat a request of which no byte was sent, on another connection.
-		request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil }
+	for attempt := 1; ; attempt++ {
+		if r.Body != nil {
+			request.ContentLength = int64(len(r.Body))
+			// With GetBody the transport may repeat a request of which no byte was sent, on another connection.
+			request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil }
+			request.Body, _ = request.GetBody()
+		}
+		response, err := t.transport.RoundTrip(request)
+		if err == nil || attempt == maxAttempts || !closedIdle(err) || ctx.Err() != nil {
+			return response, err
+		}
 	}
-	return t.transport.RoundTrip(request)
 }
+
+// maxAttempts is how many idle connections may turn out to be closed before a request is given up.
+const maxAttempts = 3
+
+// closedIdle returns whether a server closed an idle connection in the moment in which a request was about to use it.
+// The transport says so only if it had noticed before it wrote anything, but repeats just requests that are idempotent;
+// its error has no name.
+func closedIdle(err error) bool { return err.Error() == "http: server closed idle connection" }
 
 // UserAgent returns what to send as User-Agent.
 func (c *Client) UserAgent() string { return c.options.UserAgent }
