@@ -84,8 +84,6 @@ type configDump struct {
 	Problem   string `json:",omitempty"`
 	Listeners []httproute.Listener
 	Backends  map[string]*config.Backend
-	// Unserved names targets that are not served because they are not the first of their Backend.
-	Unserved map[string][]config.TargetName `json:",omitempty"`
 }
 
 // serveConfig shows the snapshot, to this machine only. There are no secrets in it: certificates are public, and keys
@@ -102,7 +100,7 @@ func (d *dataPlane) serveConfig(w http.ResponseWriter, r *http.Request) {
 	}
 	if s := d.current.Load(); s != nil {
 		dump.Generation, dump.Listeners = s.config.Generation, s.config.Listeners
-		dump.Backends, dump.Unserved = s.config.Backends, s.backends.Unserved()
+		dump.Backends = s.config.Backends
 	}
 	w.Header().Set("Content-Type", "application/json")
 	encoder := json.NewEncoder(w)
