@@ -85,8 +85,6 @@ type configDump struct {
 	Problem   string `json:",omitempty"`
 	Listeners []httproute.Listener
 	Backends  map[string]*config.Backend
-	// Unserved names targets that are not served because they are not the first of their Backend.
-	Unserved map[string][]config.TargetName `json:",omitempty"`
 }
 
 // serveConfig shows the snapshot, to this machine only, and not to a web page whose name was made to resolve to this
@@ -103,7 +101,7 @@ func (d *dataPlane) serveConfig(w http.ResponseWriter, r *http.Request) {
 	}
 	if s := d.current.Load(); s != nil {
 		dump.Generation, dump.Listeners = s.config.Generation, s.config.Listeners
-		dump.Backends, dump.Unserved = s.config.Backends, s.backends.Unserved()
+		dump.Backends = s.config.Backends
 	}
 	w.Header().Set("Content-Type", "application/json")
 	encoder := json.NewEncoder(w)

@@ -33,7 +33,6 @@ import (
 	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/httproute"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/server"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
 )
@@ -92,7 +91,6 @@ func (d *dataPlane) apply(c *translate.Config) error {
 		return err
 	}
 	next := &snapshot{config: c, ports: ports, backends: d.mcp.Update(c.Backends)}
-	d.sayUnserved(next)
 	d.current.Store(next)
 	d.metrics.applied(c)
 	err = d.bindPorts(slices.Sorted(maps.Keys(ports)))
@@ -115,19 +113,6 @@ func compile(c *translate.Config) (map[int32]*port, error) {
 		}}}
 	}
 	return ports, nil
-}
-
-// sayUnserved logs targets that this version does not serve, when they change.
-func (d *dataPlane) sayUnserved(next *snapshot) {
-	var before map[string][]config.TargetName
-	if previous := d.current.Load(); previous != nil {
-		before = previous.backends.Unserved()
-	}
-	for key, names := range next.backends.Unserved() {
-		if !slices.Equal(names, before[key]) {
-			d.log.Warn("Only the first target of a Backend is served; these are not", "backend", key, "targets", names)
-		}
-	}
 }
 
 // report notes why the newest configuration is not served, or that it is.

@@ -121,6 +121,9 @@ type Limits struct {
 	InitializeTimeout time.Duration
 	// ListTimeout bounds a target's answer to a list.
 	ListTimeout time.Duration
+	// StragglerTimeout is how much longer than the first of several targets that are asked together another one may
+	// take: a target that is slow costs only its own part.
+	StragglerTimeout time.Duration
 	// CallTimeout bounds the silence of a target during any other request: until its answer begins, and between
 	// two events of a stream.
 	CallTimeout time.Duration
@@ -140,6 +143,7 @@ func DefaultLimits() Limits {
 		ConnectTimeout:    5 * time.Second,
 		InitializeTimeout: 15 * time.Second,
 		ListTimeout:       15 * time.Second,
+		StragglerTimeout:  3 * time.Second,
 		CallTimeout:       5 * time.Minute,
 		WriteTimeout:      30 * time.Second,
 		KeepAlive:         15 * time.Second,

@@ -44,13 +44,13 @@ func (s *Server) delete(w http.ResponseWriter, r *http.Request, b *backend) {
 	s.sessions.end(cs.SID)
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(r.Context()), endTimeout, errors.New("it did not end the session in time"))
 	defer cancel()
-	var targets sync.WaitGroup
-	for _, t := range b.served {
+	var ending sync.WaitGroup
+	for _, t := range b.targets {
 		if us, ok := cs.existing(t); ok && us.id != "" && t.usable() {
-			targets.Go(func() { s.endUpstream(ctx, b, t, us) })
+			ending.Go(func() { s.endUpstream(ctx, b, t, us) })
 		}
 	}
-	targets.Wait()
+	ending.Wait()
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -17,7 +17,6 @@ limitations under the License.
 package server
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -227,19 +226,5 @@ func TestLogHasNoSecrets(t *testing.T) {
 		if strings.Contains(log, secret) {
 			t.Errorf("the log has %q: %s", secret, log)
 		}
-	}
-}
-
-func TestExtraTargetsAreNamed(t *testing.T) {
-	server := newFakeServer(t)
-	targets := server.targets()
-	for i := range 2 {
-		extra := targets[0]
-		extra.Name, extra.Service = config.TargetName(fmt.Sprintf("extra-%d", i)), config.ServiceID(fmt.Sprintf("svc-x:%d", i))
-		targets = append(targets, extra)
-	}
-	g := newGateway(t, targets)
-	if got := fmt.Sprint(g.snapshot.Unserved()); got != "map[default/tools:[extra-0 extra-1]]" {
-		t.Errorf("got %s", got)
 	}
 }

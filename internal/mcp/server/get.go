@@ -27,6 +27,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/federation"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
@@ -94,7 +95,7 @@ func (l *listening) resume(b *backend, sealed string) {
 	if !ok {
 		return
 	}
-	_ = l.relayFrom(ctx, t, us, &event.ID, func(string) {})
+	_ = l.relayFrom(ctx, &targetNow{b, t}, us, &event.ID, func(string) {})
 }
 
 // until returns a context that ends with the client's connection, with the session, or when the server drains.
@@ -127,24 +128,24 @@ func (l *listening) listen(snapshot *Snapshot) {
 			return // The Backend is gone, or another one has its name.
 		}
 		changed := l.endGone(running, b)
-		for _, t := range b.served {
+		for _, t := range b.targets {
 			if !t.usable() {
 				continue
 			}
 			if known := running[t.hash]; known != nil {
-				known.target.Store(t)
+				if known.now.Load().target.Name != t.Name {
+					changed |= known.capabilities()
+				}
+				known.now.Store(&targetNow{b, t})
 				continue
 			}
-			changed = true
-			ts := &targetStream{listening: l}
-			ts.target.Store(t)
+			ts := &targetStream{listening: l, announce: !first}
+			ts.now.Store(&targetNow{b, t})
 			ts.ctx, ts.cancel = context.WithCancel(ctx)
 			running[t.hash] = ts
 			streams.Go(ts.keepOpen)
 		}
-		if changed && !first && b.Dynamic && l.sayListsChanged() != nil {
-			return
-		}
+		l.sayChanged(changed)
 		select {
 		case <-ctx.Done():
 			return
@@ -154,30 +155,40 @@ func (l *listening) listen(snapshot *Snapshot) {
 	}
 }
 
-// endGone ends the streams of targets that a Backend no longer has, or reaches in another way now.
-func (l *listening) endGone(running map[session.ServiceHash]*targetStream, b *backend) (changed bool) {
+// endGone ends the streams of targets that a Backend no longer has, or reaches in another way now. It returns what those
+// had that are no longer there.
+func (l *listening) endGone(running map[session.ServiceHash]*targetStream, b *backend) (changed session.Capabilities) {
 	for hash, ts := range running {
 		t := b.target(hash)
-		if t != nil && t.usable() && ts.goesOnWith(t) {
+		switch {
+		case t == nil || !t.usable():
+			changed |= ts.capabilities()
+		case ts.goesOnWith(t):
 			continue
 		}
 		ts.cancel()
 		delete(running, hash)
-		changed = true
 	}
 	return changed
 }
 
-// sayListsChanged tells the client that servers have come or gone.
+// sayChanged tells the client which lists are no longer what they were.
 // https://modelcontextprotocol.io/specification/2025-11-25/server/tools#list-changed-notification
-func (l *listening) sayListsChanged() error {
-	for _, method := range []string{"tools", "prompts", "resources"} {
-		data := []byte(`{"jsonrpc":"2.0","method":"notifications/` + method + `/list_changed"}`)
-		if err := l.stream.send(&sse.Event{Name: "message", Retry: -1, Data: data, HasData: true}); err != nil {
-			return err
+func (l *listening) sayChanged(changed session.Capabilities) {
+	for _, list := range []struct {
+		capability session.Capabilities
+		name       string
+	}{
+		{session.CapabilityTools, "tools"},
+		{session.CapabilityPrompts, "prompts"},
+		{session.CapabilityResources, "resources"},
+	} {
+		if changed.Has(list.capability) {
+			data := []byte(`{"jsonrpc":"2.0","method":"notifications/` + list.name + `/list_changed"}`)
+			// A failure ends the stream, and with it all that waits for it.
+			_ = l.stream.send(&sse.Event{Name: "message", Retry: -1, Data: data, HasData: true})
 		}
 	}
-	return nil
 }
 
 // targetStream is one target's stream behind a client's.
@@ -185,10 +196,23 @@ type targetStream struct {
 	*listening
 	ctx    context.Context
 	cancel context.CancelFunc
-	// target is of the newest snapshot.
-	target atomic.Pointer[target]
-	// endpoint is the one that the stream is open to.
+	// now is of the newest snapshot.
+	now atomic.Pointer[targetNow]
+	// announce is whether the client is to be told of the target once it is there.
+	announce bool
+	// has is what the target was last known to have; endpoint is the one that the stream is open to.
+	has      atomic.Uint32
 	endpoint atomic.Value
+}
+
+// targetNow is a target in its snapshot.
+type targetNow struct {
+	backend *backend
+	target  *target
+}
+
+func (ts *targetStream) capabilities() session.Capabilities {
+	return session.Capabilities(ts.has.Load())
 }
 
 // goesOnWith returns whether the stream that is open is also what the newer configuration of its target asks for.
@@ -196,7 +220,8 @@ func (ts *targetStream) goesOnWith(t *target) bool {
 	if endpoint, open := ts.endpoint.Load().(string); open && endpoint != "" && !t.requests.Has(endpoint) {
 		return false
 	}
-	older, newer := *ts.target.Load().Target, *t.Target
+	older, newer := *ts.now.Load().target.Target, *t.Target
+	older.Name, newer.Name = "", ""
 	older.Endpoints, newer.Endpoints = nil, nil
 	return reflect.DeepEqual(older, newer)
 }
@@ -204,22 +229,38 @@ func (ts *targetStream) goesOnWith(t *target) bool {
 // errNoStream is the answer of a target that has no stream of its own.
 var errNoStream = errors.New("the target offers no stream")
 
+// errSessionLost is the answer of a target that does not know the session any more.
+var errSessionLost = errors.New("the target lost the session")
+
 // keepOpen relays the target's stream, and opens it again when it ends.
 func (ts *targetStream) keepOpen() {
 	var lastEvent string
+	var last upstreamSession
 	for pause := minStreamPause; ts.ctx.Err() == nil; pause = min(2*pause, maxStreamPause) {
-		t := ts.target.Load()
-		us, err := ts.upstreamSession(ts.ctx, ts.session, t)
+		now := ts.now.Load()
+		us, err := ts.upstreamSession(ts.ctx, ts.session, now.target)
 		if err == nil {
+			// A target that came later, or lost its session, may have other tools than the client knows.
+			if ts.announce || (last.version != "" && last.id != us.id) {
+				ts.session.changed(now.backend, now.target, federation.Tools, federation.Prompts, federation.Resources, federation.Templates)
+				ts.sayChanged(us.capabilities)
+			}
+			ts.announce, last = false, us
+			ts.has.Store(uint32(us.capabilities))
 			begun := time.Now()
-			err = ts.relayFrom(ts.ctx, t, us, &lastEvent, func(endpoint string) { ts.endpoint.Store(endpoint) })
+			err = ts.relayFrom(ts.ctx, now, us, &lastEvent, func(endpoint string) { ts.endpoint.Store(endpoint) })
 			ts.endpoint.Store("")
 			if time.Since(begun) > maxStreamPause {
 				pause = minStreamPause
 			}
+		} else {
+			ts.announce = true
 		}
 		if errors.Is(err, errNoStream) {
 			return
+		}
+		if errors.Is(err, errSessionLost) {
+			continue // It is there, and only has to be initialized anew.
 		}
 		// Many streams that lost one server don't come back all at once.
 		timer := time.NewTimer(pause/2 + rand.N(pause/2)) //nolint:gosec // spreading load needs no secrecy
@@ -233,7 +274,8 @@ func (ts *targetStream) keepOpen() {
 
 // relayFrom relays a target's stream until it ends. The target is asked to continue after lastEvent, which is kept up
 // to date; opened is called with the endpoint once the stream is open.
-func (l *listening) relayFrom(ctx context.Context, t *target, us upstreamSession, lastEvent *string, opened func(string)) error {
+func (l *listening) relayFrom(ctx context.Context, now *targetNow, us upstreamSession, lastEvent *string, opened func(string)) error {
+	t := now.target
 	header := http.Header{}
 	l.setOwnHeaders(header, us)
 	header["Accept"] = contentTypeEventStream
@@ -260,19 +302,19 @@ func (l *listening) relayFrom(ctx context.Context, t *target, us upstreamSession
 	case us.id != "" && isLost(response):
 		l.session.lose(t, us)
 		*lastEvent = ""
-		return errors.New("the target lost the session")
+		return errSessionLost
 	default:
 		// Among them 409: the target has a stream for this session already, of an earlier request of the client.
 		return statusError(response)
 	}
 	opened(endpoint)
-	return l.relayEvents(t, us, response.Body, lastEvent)
+	return l.relayEvents(now, us, response.Body, lastEvent)
 }
 
-func (l *listening) relayEvents(t *target, us upstreamSession, body io.Reader, lastEvent *string) error {
+func (l *listening) relayEvents(now *targetNow, us upstreamSession, body io.Reader, lastEvent *string) error {
 	events := sse.NewReader(body, int(l.limits.MaxMessage))
 	defer events.Close()
-	owner := &streamOwner{Server: l.Server, session: l.session, target: t, upstream: us}
+	owner := &streamOwner{Server: l.Server, backend: now.backend, session: l.session, target: now.target, upstream: us}
 	var event sse.Event
 	for {
 		if err := events.Next(&event); err != nil {

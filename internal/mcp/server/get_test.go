@@ -81,7 +81,15 @@ func TestClientsStreamOutlivesTheServers(t *testing.T) {
 			}
 			g := newGateway(t, server.targets())
 			s := g.listen(g.open(), nil)
-			if got := s.next(); got != notification {
+			got := s.next()
+			if name == "the session is lost" {
+				// What the server has may be different now.
+				if got != `{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}` {
+					t.Errorf("got %s", got)
+				}
+				got = s.next()
+			}
+			if got != notification {
 				t.Errorf("got %s", got)
 			}
 			s.close()
@@ -152,12 +160,10 @@ func TestListenersAreToldOfTargetsThatComeAndGo(t *testing.T) {
 	}
 	changed := func(want ...string) {
 		t.Helper()
-		got := []string{s.next(), s.next(), s.next()}
-		if len(want) == 1 {
+		want = append(want, `{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`) // All that the servers have.
+		var got []string
+		for range want {
 			got = append(got, s.next())
-		}
-		for _, kind := range []string{"tools", "prompts", "resources"} {
-			want = append(want, `{"jsonrpc":"2.0","method":"notifications/`+kind+`/list_changed"}`)
 		}
 		slices.Sort(got)
 		slices.Sort(want)

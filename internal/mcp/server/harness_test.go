@@ -305,6 +305,10 @@ type fakeServer struct {
 	initializeResult string
 	// initializeError, if set, is the error of initialize.
 	initializeError string
+	// name and tools are what withTools made of the server; stalls is the method that it never answers.
+	name   string
+	tools  []string
+	stalls string
 	// stateless servers give no session ids.
 	stateless bool
 }
@@ -389,9 +393,11 @@ func (f *fakeServer) serve(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodDelete {
 		delete(f.sessions, id)
 	}
-	result, failure := f.initializeResult, f.initializeError
+	result, failure, stalls := f.initializeResult, f.initializeError, f.stalls
 	f.mu.Unlock()
 	switch {
+	case m.Method == "initialize" && stalls == m.Method:
+		<-r.Context().Done()
 	case m.Method == "initialize" && failure != "":
 		w.Header().Del("Mcp-Session-Id")
 		w.Header().Set("Content-Type", "application/json")

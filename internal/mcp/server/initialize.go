@@ -24,20 +24,16 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
 )
 
-func (b *backend) failClosed() bool { return b.FailureMode == config.FailClosed }
-
-// initialize begins a client's session. The client's message goes to the target as it is; where there is none, or it
-// does not answer, a dynamic Backend answers by itself: servers may come later.
+// initialize begins a client's session. The client's message goes to the targets as it is; where there is none, or none
+// answers, a dynamic Backend answers by itself: servers may come later.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle#initialization
 func (x *exchange) initialize() {
 	params, e := clientParams(x.body, x.message.Params)
@@ -51,30 +47,26 @@ func (x *exchange) initialize() {
 		Backend:    x.backend.ID,
 		Initialize: params.late(),
 	}
-	t := x.backend.first()
-	var answer []byte
-	var err error
-	if t != nil {
-		answer, err = x.initializeTarget(t, opened)
-	}
-	switch {
-	case t != nil && err == nil && answer != nil:
-		// The target refused: its reasons are the client's.
-		if opened.ProtocolVersion == "" {
-			writeJSON(x.w, http.StatusOK, answer)
-			return
-		}
-	case err != nil && (x.backend.failClosed() || !x.backend.Dynamic):
-		x.log.Warn("Target did not answer initialize", "backend", x.backend.Key, "target", t.Name, "error", err)
-		writeError(x.w, x.id(), asUnavailable(t, err))
+	begun, failed := x.initializeTargets()
+	if x.r.Context().Err() != nil {
 		return
-	default:
-		if err != nil {
-			x.log.Warn("Target did not answer initialize; it will be asked again when it is needed",
-				"backend", x.backend.Key, "target", t.Name, "error", err)
-		}
-		opened.ProtocolVersion = negotiate(params.version)
-		answer = x.ownAnswer(opened.ProtocolVersion)
+	}
+	for _, f := range failed {
+		x.log.Warn("Target did not answer initialize", "backend", x.backend.Key, "target", f.target.Name, "error", f.err)
+	}
+	refusal, refused := begun.refusal()
+	switch {
+	case refused && len(x.backend.targets) == 1:
+		writeJSON(x.w, http.StatusOK, refusal) // Its reasons are the client's.
+		return
+	case len(failed) > 0 && (x.backend.failClosed() || (!x.backend.Dynamic && len(begun) == 0)):
+		writeError(x.w, x.id(), asUnavailable(failed[0].target, failed[0].err))
+		return
+	}
+	answer, err := x.answer(begun, params, opened)
+	if err != nil {
+		writeError(x.w, x.id(), &jsonrpc.Error{Code: jsonrpc.CodeInternal, Message: "the answer to initialize can't be read: " + err.Error()})
+		return
 	}
 	token, err := x.keys.Load().SealSession(opened)
 	if err != nil {
@@ -86,28 +78,59 @@ func (x *exchange) initialize() {
 	writeJSON(x.w, http.StatusOK, answer)
 }
 
-// initializeTarget sends the client's initialize to a target and returns the answer for the client. If the target
-// accepted, opened has the target's side of the session and the version that was negotiated.
-func (x *exchange) initializeTarget(t *target, opened *session.Session) ([]byte, error) {
-	if !t.usable() {
-		return nil, unavailable(t.Name, t.unready)
+// initialized is a target that has answered initialize.
+type initialized struct {
+	target  *target
+	session upstreamSession // Without a version if the target refused.
+	answer  []byte
+}
+
+// initializedTargets are in the order of the Backend's targets.
+type initializedTargets []initialized
+
+// refusal returns the answer of the first target that refused.
+func (all initializedTargets) refusal() ([]byte, bool) {
+	for _, i := range all {
+		if i.session.version == "" {
+			return i.answer, true
+		}
 	}
-	ctx, cancel := context.WithTimeoutCause(x.r.Context(), x.limits.InitializeTimeout,
-		fmt.Errorf("it did not answer initialize within %s", x.limits.InitializeTimeout))
-	defer cancel()
-	header := x.upstreamHeader(x.r.Header, upstreamSession{})
-	us, answer, err := x.openUpstream(ctx, t, header, x.body)
-	if err != nil {
-		return nil, err
+	return nil, false
+}
+
+// initializeTargets sends the client's initialize to all targets.
+func (x *exchange) initializeTargets() (initializedTargets, []targetError) {
+	answers := make([]initialized, len(x.backend.targets))
+	failed := x.eachTarget(x.r.Context(), x.backend.targets, x.limits.InitializeTimeout, func(ctx context.Context, i int, t *target) error {
+		us, answer, err := x.openUpstream(ctx, t, x.upstreamHeader(x.r.Header, upstreamSession{}), x.body)
+		answers[i] = initialized{t, us, answer}
+		return err
+	})
+	var begun initializedTargets
+	for _, a := range answers {
+		if a.answer != nil {
+			begun = append(begun, a)
+		}
 	}
-	if us.version == "" {
-		return answer, nil
+	return begun, failed
+}
+
+// answer returns the answer to the client, and notes in the session what was agreed on with the targets.
+func (x *exchange) answer(begun initializedTargets, params *clientInitialize, opened *session.Session) ([]byte, error) {
+	for _, i := range begun {
+		if i.session.version != "" {
+			opened.Targets = append(opened.Targets, session.TargetSession{
+				Service: i.target.hash, ProtocolVersion: i.session.version, Capabilities: i.session.capabilities,
+				ID: i.session.id, Endpoint: i.session.endpoint,
+			})
+		}
 	}
-	opened.ProtocolVersion = us.version
-	opened.Targets = []session.TargetSession{{
-		Service: t.hash, ProtocolVersion: us.version, ID: us.id, Endpoint: us.endpoint,
-	}}
-	return x.present(answer)
+	if x.backend.only() != nil && len(opened.Targets) == 1 {
+		opened.ProtocolVersion = opened.Targets[0].ProtocolVersion
+		return x.present(begun[0].answer)
+	}
+	opened.ProtocolVersion = negotiate(params.version)
+	return x.composed(begun, opened.ProtocolVersion), nil
 }
 
 // openUpstream sends an initialize to a target and returns its session and its answer. The session's version is empty
@@ -136,9 +159,10 @@ func (s *Server) openUpstream(ctx context.Context, t *target, header http.Header
 	if m.Result.Empty() {
 		return upstreamSession{}, answer, nil
 	}
-	var fields [1]jsonrpc.Span
-	if err := jsonrpc.Lookup(answer, m.Result, []string{"protocolVersion"}, fields[:]); err == nil && !fields[0].Empty() {
+	var fields [2]jsonrpc.Span
+	if err := jsonrpc.Lookup(answer, m.Result, []string{"protocolVersion", "capabilities"}, fields[:]); err == nil && !fields[0].Empty() {
 		us.version, _ = jsonrpc.Text(answer, fields[0])
+		us.capabilities = capabilitiesOf(answer, fields[1])
 	}
 	if us.version == "" {
 		return upstreamSession{}, nil, &upstream.Error{Target: t.Name, Reason: "its answer to initialize has no protocolVersion"}
@@ -208,33 +232,34 @@ func (s *Server) initializeLate(ctx context.Context, cs *clientSession, t *targe
 		return upstreamSession{}, err
 	case us.version == "":
 		var m jsonrpc.Message
-		message := ""
-		if jsonrpc.Scan(answer, &m) == nil {
-			message = errorMessage(answer, m.Error)
-		}
-		return upstreamSession{}, &upstream.Error{Target: t.Name, Reason: "it refused initialize: " + message}
+		_ = jsonrpc.Scan(answer, &m) // openUpstream has.
+		return upstreamSession{}, &upstream.Error{Target: t.Name, Reason: "it refused initialize: " + remoteError(answer, m.Error).Message}
 	}
-	header = http.Header{}
-	s.setOwnHeaders(header, us)
 	// The server lists its tools in full only once it has taken this.
-	response, _, err := s.upstream.Do(ctx, t.requests, &upstream.Request{
-		Method: http.MethodPost, Header: header, Endpoint: us.endpoint,
-		Body: []byte(`{"jsonrpc":"2.0","method":"notifications/initialized"}`),
-	})
-	if err != nil {
-		return upstreamSession{}, err
+	messages := [][]byte{[]byte(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)}
+	if level := cs.level(); level != nil && us.capabilities.Has(session.CapabilityLogging) {
+		message := append([]byte(`{"jsonrpc":"2.0","id":"level","method":"logging/setLevel","params":`), level...)
+		messages = append(messages, append(message, '}'))
 	}
-	closeBody(response.Body)
+	for _, message := range messages {
+		header = http.Header{}
+		s.setOwnHeaders(header, us)
+		response, _, err := s.upstream.Do(ctx, t.requests, &upstream.Request{
+			Method: http.MethodPost, Header: header, Endpoint: us.endpoint, Body: message,
+		})
+		if err != nil {
+			return upstreamSession{}, err
+		}
+		closeBody(response.Body)
+	}
 	return us, nil
 }
 
-func errorMessage(body []byte, e jsonrpc.Span) string {
-	var fields [1]jsonrpc.Span
-	if jsonrpc.Lookup(body, e, []string{"message"}, fields[:]) != nil || fields[0].Empty() {
-		return ""
-	}
-	message, _ := jsonrpc.Text(body, fields[0])
-	return message
+// level returns the params of the client's last logging/setLevel, or nil.
+func (cs *clientSession) level() []byte {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.logLevel
 }
 
 // negotiate returns the revision that the gateway answers by itself to a client that asks for one.
@@ -243,18 +268,4 @@ func negotiate(asked string) string {
 		return asked
 	}
 	return latestVersion
-}
-
-// ownAnswer is the answer to initialize of a Backend of which no target has answered yet.
-func (x *exchange) ownAnswer(version string) []byte {
-	var result strings.Builder
-	result.WriteString(`{"protocolVersion":`)
-	result.Write(jsonrpc.AppendString(nil, version))
-	result.WriteString(`,"capabilities":{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true}}`)
-	result.WriteString(`,"serverInfo":{"name":`)
-	result.Write(jsonrpc.AppendString(nil, x.backend.ServerName))
-	result.WriteString(`,"version":`)
-	result.Write(jsonrpc.AppendString(nil, x.version))
-	result.WriteString("}}")
-	return jsonrpc.AppendResult(nil, x.id(), []byte(result.String()))
 }

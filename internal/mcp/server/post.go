@@ -17,7 +17,6 @@ limitations under the License.
 package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -36,6 +35,8 @@ type exchange struct {
 	session *clientSession // nil for initialize
 	body    []byte
 	message jsonrpc.Message
+	// rewrite, if not nil, changes the result of the answer.
+	rewrite func(result []byte) []byte
 }
 
 // id returns the message's raw id; nil if it has none.
@@ -134,122 +135,4 @@ func (x *exchange) readBody() *httpError {
 	default:
 		return &httpError{http.StatusBadRequest, jsonrpc.CodeTransport, "Bad Request: the body could not be read to its end"}
 	}
-}
-
-// request answers a request, or has a target answer it.
-func (x *exchange) request() {
-	if x.message.Method == "ping" {
-		// The client asks whether the other end of its session lives, and that is the gateway.
-		writeJSON(x.w, http.StatusOK, jsonrpc.AppendResult(nil, x.id(), []byte("{}")))
-		return
-	}
-	t := x.backend.first()
-	empty, isList := emptyLists[x.message.Method]
-	if isList && (t == nil || (!t.usable() && !x.backend.failClosed())) {
-		writeJSON(x.w, http.StatusOK, jsonrpc.AppendResult(nil, x.id(), []byte(empty)))
-		return
-	}
-	if t == nil {
-		writeError(x.w, x.id(), &jsonrpc.Error{Code: jsonrpc.CodeInternal, Message: fmt.Sprintf(
-			"Backend %s has no MCP server at the moment", x.backend.Key)})
-		return
-	}
-	if !t.usable() {
-		writeError(x.w, x.id(), unavailable(t.Name, t.unready))
-		return
-	}
-	ctx, cancel := context.WithCancelCause(x.r.Context())
-	defer cancel(nil)
-	defer x.session.cancelOnRequest(string(x.id()), cancel)()
-	limit := x.limits.CallTimeout
-	if isList {
-		limit = x.limits.ListTimeout
-	}
-	watch := newWatchdog(cancel, limit)
-	defer watch.stop()
-	response, us, err := x.roundTrip(ctx, t)
-	if err != nil {
-		x.requestFailed(t, err, isList, empty)
-		return
-	}
-	defer closeBody(response.Body)
-	response.Body = watch.body(response.Body)
-	x.relay(ctx, t, us, response)
-}
-
-// emptyLists are the answers to lists that nobody serves.
-var emptyLists = map[string]string{
-	"tools/list":               `{"tools":[]}`,
-	"prompts/list":             `{"prompts":[]}`,
-	"resources/list":           `{"resources":[]}`,
-	"resources/templates/list": `{"resourceTemplates":[]}`,
-}
-
-// requestFailed answers a request that a target did not answer. A list goes on without it, unless the Backend says
-// otherwise.
-func (x *exchange) requestFailed(t *target, err error, isList bool, empty string) {
-	if x.r.Context().Err() != nil {
-		return // The client has gone.
-	}
-	x.log.Warn("Target did not answer", "backend", x.backend.Key, "target", t.Name, "error", err)
-	if isList && !x.backend.failClosed() {
-		writeJSON(x.w, http.StatusOK, jsonrpc.AppendResult(nil, x.id(), []byte(empty)))
-		return
-	}
-	writeError(x.w, x.id(), asUnavailable(t, err))
-}
-
-// notification hands a notification on. The answer says that the gateway has taken it, not what becomes of it.
-func (x *exchange) notification() {
-	t := x.backend.first()
-	if t != nil && t.usable() {
-		ctx, cancel := context.WithTimeoutCause(x.r.Context(), x.limits.ListTimeout, errors.New("it did not take a notification in time"))
-		defer cancel()
-		if response, _, err := x.roundTrip(ctx, t); err == nil {
-			closeBody(response.Body)
-		} else {
-			x.log.Warn("Notification not delivered", "backend", x.backend.Key, "target", t.Name, "error", err)
-		}
-	}
-	if x.message.Method == "notifications/cancelled" {
-		x.session.cancelled(x.body, x.message.Params)
-	}
-	x.w.WriteHeader(http.StatusAccepted)
-}
-
-// response hands a client's answer to the server that had asked.
-func (x *exchange) response() {
-	unknown := &httpError{http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "Invalid Request: no request of that id awaits an answer"}
-	sealed, ok := jsonrpc.Text(x.body, x.message.ID)
-	if !ok {
-		writeHTTPError(x.w, nil, unknown)
-		return
-	}
-	asked, err := x.keys.Load().OpenServerRequest(x.session.SID, sealed)
-	if err != nil {
-		writeHTTPError(x.w, nil, unknown)
-		return
-	}
-	t := x.backend.target(asked.Service)
-	if t == nil || !t.usable() {
-		writeHTTPError(x.w, nil, unknown)
-		return
-	}
-	ctx, cancel := context.WithTimeoutCause(x.r.Context(), x.limits.ListTimeout, errors.New("it did not take the answer in time"))
-	defer cancel()
-	us, ok := x.session.existing(t)
-	if !ok || us.hash() != asked.Upstream {
-		// The server that asked has forgotten the session. Another session of it has its own request of that id.
-		writeHTTPError(x.w, nil, unknown)
-		return
-	}
-	x.body = jsonrpc.Splice(nil, x.body, jsonrpc.Edit{Span: x.message.ID, New: asked.ID})
-	response, err := x.send(ctx, t, us, http.MethodPost, x.body)
-	if err != nil {
-		x.log.Warn("Answer not delivered", "backend", x.backend.Key, "target", t.Name, "error", err)
-		writeHTTPError(x.w, nil, &httpError{http.StatusBadGateway, jsonrpc.CodeInternal, asUnavailable(t, err).Message})
-		return
-	}
-	closeBody(response.Body)
-	x.w.WriteHeader(http.StatusAccepted)
 }

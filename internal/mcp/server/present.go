@@ -22,6 +22,7 @@ import (
 	"slices"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 )
 
 // Bounds of what a token keeps of the client's initialize.
@@ -169,4 +170,78 @@ func withMember(object []byte, name string, absent []byte, change func([]byte) (
 		}
 	}
 	return jsonrpc.Splice(nil, object, jsonrpc.Edit{Span: jsonrpc.Span{Start: end, End: end}, New: member}), nil
+}
+
+// capabilitiesOf reads what a server says that it has.
+func capabilitiesOf(answer []byte, capabilities jsonrpc.Span) (has session.Capabilities) {
+	names := [...]string{"tools", "prompts", "resources", "logging", "completions"}
+	bits := [...]session.Capabilities{
+		session.CapabilityTools, session.CapabilityPrompts, session.CapabilityResources,
+		session.CapabilityLogging, session.CapabilityCompletions,
+	}
+	var spans [len(names)]jsonrpc.Span
+	if jsonrpc.Lookup(answer, capabilities, names[:], spans[:]) != nil {
+		return 0
+	}
+	for i, span := range spans {
+		if !span.Empty() && string(span.Of(answer)) != "null" {
+			has |= bits[i]
+		}
+	}
+	var subscribe [1]jsonrpc.Span
+	if jsonrpc.Lookup(answer, spans[2], []string{"subscribe"}, subscribe[:]) == nil && string(subscribe[0].Of(answer)) == "true" {
+		has |= session.CapabilitySubscribe
+	}
+	return has
+}
+
+// maxInstructions bounds what several servers' instructions make together.
+const maxInstructions = 64 << 10
+
+// composed is the answer to initialize of a Backend with several targets, or of which none has answered yet.
+func (x *exchange) composed(begun initializedTargets, version string) []byte {
+	var has session.Capabilities
+	var instructions []byte
+	for _, i := range begun {
+		has |= i.session.capabilities
+		if text := instructionsOf(i.answer); text != "" && len(instructions)+len(text) <= maxInstructions {
+			if len(instructions) > 0 {
+				instructions = append(instructions, "\n\n"...)
+			}
+			instructions = append(instructions, "# "+string(i.target.Name)+"\n\n"+text...)
+		}
+	}
+	result := append([]byte(nil), `{"protocolVersion":`...)
+	result = jsonrpc.AppendString(result, version)
+	result = append(result, `,"capabilities":{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true`...)
+	if has.Has(session.CapabilitySubscribe) {
+		result = append(result, `,"subscribe":true`...)
+	}
+	result = append(result, '}')
+	if has.Has(session.CapabilityLogging) {
+		result = append(result, `,"logging":{}`...)
+	}
+	if has.Has(session.CapabilityCompletions) {
+		result = append(result, `,"completions":{}`...)
+	}
+	result = append(result, `},"serverInfo":{"name":`...)
+	result = jsonrpc.AppendString(result, x.backend.ServerName)
+	result = append(result, `,"version":`...)
+	result = jsonrpc.AppendString(result, x.version)
+	result = append(result, '}')
+	if len(instructions) > 0 {
+		result = append(result, `,"instructions":`...)
+		result = jsonrpc.AppendString(result, string(instructions))
+	}
+	return jsonrpc.AppendResult(nil, x.id(), append(result, '}'))
+}
+
+func instructionsOf(answer []byte) string {
+	var m jsonrpc.Message
+	var field [1]jsonrpc.Span
+	if jsonrpc.Scan(answer, &m) != nil || jsonrpc.Lookup(answer, m.Result, []string{"instructions"}, field[:]) != nil || field[0].Empty() {
+		return ""
+	}
+	text, _ := jsonrpc.Text(answer, field[0])
+	return text
 }

@@ -17,13 +17,16 @@ limitations under the License.
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/federation"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
@@ -39,7 +42,7 @@ func (x *exchange) relay(ctx context.Context, t *target, us upstreamSession, res
 	case response.StatusCode == http.StatusOK && isEventStream(response.Header):
 		x.relayStream(ctx, t, us, response)
 	case response.StatusCode == http.StatusOK:
-		x.relayBody(ctx, t, response, http.StatusOK)
+		x.relayBody(ctx, t, response)
 	case response.StatusCode == http.StatusAccepted || response.StatusCode == http.StatusNoContent:
 		x.w.WriteHeader(response.StatusCode)
 	default:
@@ -48,13 +51,17 @@ func (x *exchange) relay(ctx context.Context, t *target, us upstreamSession, res
 }
 
 // relayBody hands on an answer that is one message, byte for byte.
-func (x *exchange) relayBody(ctx context.Context, t *target, response *http.Response, status int) {
+func (x *exchange) relayBody(ctx context.Context, t *target, response *http.Response) {
 	limit := x.limits.MaxMessage
 	if response.ContentLength > limit {
 		writeError(x.w, x.id(), unavailable(t.Name, "its answer is larger than "+strconv.FormatInt(limit, 10)+" bytes"))
 		return
 	}
 	x.w.Header()["Content-Type"] = response.Header["Content-Type"]
+	if x.reads() {
+		x.relayRead(ctx, t, response)
+		return
+	}
 	if n := response.ContentLength; n >= 0 && n <= wholeAnswer {
 		buffer := buffers.Get().(*[wholeAnswer]byte)
 		defer buffers.Put(buffer)
@@ -63,14 +70,14 @@ func (x *exchange) relayBody(ctx context.Context, t *target, response *http.Resp
 			return
 		}
 		x.w.Header()["Content-Length"] = []string{strconv.FormatInt(n, 10)}
-		x.w.WriteHeader(status)
+		x.w.WriteHeader(http.StatusOK)
 		_, _ = x.w.Write(buffer[:n])
 		return
 	}
 	if response.ContentLength >= 0 {
 		x.w.Header()["Content-Length"] = []string{strconv.FormatInt(response.ContentLength, 10)}
 	}
-	x.w.WriteHeader(status)
+	x.w.WriteHeader(http.StatusOK)
 	buffer := buffers.Get().(*[wholeAnswer]byte)
 	defer buffers.Put(buffer)
 	// The wrapper hides ReaderFrom, which would not use the buffer.
@@ -79,6 +86,48 @@ func (x *exchange) relayBody(ctx context.Context, t *target, response *http.Resp
 		// The client has part of an answer; a broken connection tells it so.
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// reads returns whether the gateway has to read the answer's result: to rewrite it, or to know who has which name.
+func (x *exchange) reads() bool {
+	_, isList := federation.KindOfList(x.message.Method)
+	return isList || x.rewrite != nil
+}
+
+// relayRead hands on an answer whose result the gateway reads.
+func (x *exchange) relayRead(ctx context.Context, t *target, response *http.Response) {
+	body, err := io.ReadAll(io.LimitReader(response.Body, x.limits.MaxMessage+1))
+	switch {
+	case err != nil:
+		writeError(x.w, x.id(), unavailable(t.Name, brokenOff(ctx)))
+		return
+	case int64(len(body)) > x.limits.MaxMessage:
+		writeError(x.w, x.id(), unavailable(t.Name, "its answer is larger than "+strconv.FormatInt(x.limits.MaxMessage, 10)+" bytes"))
+		return
+	}
+	var m jsonrpc.Message
+	if jsonrpc.Scan(body, &m) == nil {
+		body = x.readResult(t, body, m.Result)
+	}
+	x.w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+	x.w.WriteHeader(http.StatusOK)
+	_, _ = x.w.Write(body)
+}
+
+// readResult reads the result in an answer, and returns the answer as the client gets it.
+func (x *exchange) readResult(t *target, answer []byte, result jsonrpc.Span) []byte {
+	if result.Empty() {
+		return answer
+	}
+	if x.rewrite != nil {
+		return jsonrpc.Splice(nil, answer, jsonrpc.Edit{Span: result, New: x.rewrite(result.Of(answer))})
+	}
+	if kind, isList := federation.KindOfList(x.message.Method); isList {
+		if items, _, err := federation.ParsePage(kind, result.Of(answer)); err == nil {
+			x.backend.memory.owners.note(ownerGroup{x.session.group(), kind}, t.Name, items)
+		}
+	}
+	return answer
 }
 
 var buffers = sync.Pool{New: func() any { return new([wholeAnswer]byte) }}
@@ -129,7 +178,7 @@ func (x *exchange) relayStream(ctx context.Context, t *target, us upstreamSessio
 	stream.start()
 	events := sse.NewReader(response.Body, int(x.limits.MaxMessage))
 	defer events.Close()
-	owner := &streamOwner{Server: x.Server, session: x.session, target: t, upstream: us}
+	owner := &streamOwner{Server: x.Server, backend: x.backend, session: x.session, target: t, upstream: us}
 	var (
 		event               sse.Event
 		answered, resumable bool
@@ -138,11 +187,16 @@ func (x *exchange) relayStream(ctx context.Context, t *target, us upstreamSessio
 		err := events.Next(&event)
 		switch {
 		case err == nil:
-			kind, err := owner.own(&event)
+			m, err := owner.own(&event)
 			if err != nil {
 				continue
 			}
-			answered = answered || kind == jsonrpc.Response
+			if m.Kind == jsonrpc.Response {
+				answered = true
+				if x.reads() {
+					event.Data = x.readResult(t, event.Data, m.Result)
+				}
+			}
 			resumable = resumable || event.HasID
 			if stream.send(&event) != nil {
 				return
@@ -164,50 +218,106 @@ func (x *exchange) relayStream(ctx context.Context, t *target, us upstreamSessio
 // streamOwner makes the ids of a target's stream the gateway's own.
 type streamOwner struct {
 	*Server
+	backend  *backend
 	session  *clientSession
 	target   *target
 	upstream upstreamSession
 }
 
 // own seals the ids in an event: of the event itself, so that it can be resumed, and of requests to the client, so
-// that the client's answer finds back, on any replica. It returns what kind of message the event has. An error means
-// that the event can't be handed on.
-func (o *streamOwner) own(event *sse.Event) (jsonrpc.Kind, error) {
+// that the client's answer finds back, on any replica. It returns the message that the event has, if it has one. An error
+// means that the event can't be handed on.
+func (o *streamOwner) own(event *sse.Event) (jsonrpc.Message, error) {
 	if event.HasID && event.ID != "" {
 		event.ID = o.sealEvent(event.ID)
 		event.HasID = event.ID != ""
 	}
 	var m jsonrpc.Message
 	if len(event.Data) == 0 || !event.IsMessage() || jsonrpc.Scan(event.Data, &m) != nil {
-		return jsonrpc.Invalid, nil
+		return jsonrpc.Message{}, nil
 	}
+	var edits []jsonrpc.Edit
 	var err error
-	switch {
-	case m.Kind == jsonrpc.Request:
-		event.Data, err = o.ownID(event.Data, m.ID)
-	case m.Kind == jsonrpc.Notification && m.Method == "notifications/cancelled":
-		var id [1]jsonrpc.Span
-		if jsonrpc.Lookup(event.Data, m.Params, []string{"requestId"}, id[:]) == nil && !id[0].Empty() {
-			event.Data, err = o.ownID(event.Data, id[0])
-		}
+	switch m.Kind {
+	case jsonrpc.Request:
+		edits, err = o.ownRequest(event.Data, &m)
+	case jsonrpc.Notification:
+		edits, err = o.ownNotification(event.Data, &m)
 	}
 	if err != nil {
-		// Its id is too long to be sealed. The client's answer could not find back.
-		o.log.Error("Request of a target is dropped", "target", o.target.Name, "error", err)
+		// An id is too long to be sealed. The client's answer could not find back.
+		o.log.Error("Message of a target is dropped", "backend", o.backend.Key, "target", o.target.Name, "error", err)
+		return m, err
 	}
-	return m.Kind, err
+	if len(edits) > 0 {
+		event.Data = jsonrpc.Splice(nil, event.Data, edits...)
+	}
+	return m, nil
 }
 
-// ownID puts a sealed id in the place of a server's. The same id is sealed to the same text every time, so that a
+// ownRequest seals the id of a server's request and, where there are other servers, its progress token.
+func (o *streamOwner) ownRequest(data []byte, m *jsonrpc.Message) ([]jsonrpc.Edit, error) {
+	edits, err := o.seal(nil, data, m.ID)
+	if err != nil || o.backend.only() != nil {
+		return edits, err
+	}
+	var meta, token [1]jsonrpc.Span
+	if jsonrpc.Lookup(data, m.Params, []string{"_meta"}, meta[:]) != nil ||
+		jsonrpc.Lookup(data, meta[0], []string{"progressToken"}, token[:]) != nil || token[0].Empty() {
+		return edits, nil
+	}
+	edits, err = o.seal(edits, data, token[0])
+	slices.SortFunc(edits, func(a, b jsonrpc.Edit) int { return cmp.Compare(a.Span.Start, b.Span.Start) })
+	return edits, err
+}
+
+// changedKinds is what a notification of changed lists is about.
+var changedKinds = map[string][]federation.Kind{
+	"notifications/tools/list_changed":     {federation.Tools},
+	"notifications/prompts/list_changed":   {federation.Prompts},
+	"notifications/resources/list_changed": {federation.Resources, federation.Templates},
+}
+
+// ownNotification seals the id in a server's cancellation, and gives an updated resource the URI that the client knows.
+func (o *streamOwner) ownNotification(data []byte, m *jsonrpc.Message) ([]jsonrpc.Edit, error) {
+	var field [1]jsonrpc.Span
+	switch m.Method {
+	case "notifications/cancelled":
+		if jsonrpc.Lookup(data, m.Params, []string{"requestId"}, field[:]) == nil && !field[0].Empty() {
+			return o.seal(nil, data, field[0])
+		}
+	case "notifications/resources/updated":
+		if o.backend.only() == nil && jsonrpc.Lookup(data, m.Params, []string{"uri"}, field[:]) == nil && !field[0].Empty() {
+			return o.renameURI(data, field[0]), nil
+		}
+	default:
+		o.session.changed(o.backend, o.target, changedKinds[m.Method]...)
+	}
+	return nil, nil
+}
+
+// renameURI gives a resource the name that the client knows, if the client has listed resources.
+func (o *streamOwner) renameURI(data []byte, at jsonrpc.Span) []jsonrpc.Edit {
+	uri, ok := jsonrpc.Text(data, at)
+	o.session.mu.Lock()
+	catalogue := o.session.merged[federation.Resources].catalogue
+	o.session.mu.Unlock()
+	if !ok || catalogue == nil {
+		return nil
+	}
+	if name := catalogue.NameFor(o.target.Name, uri); name != uri {
+		return []jsonrpc.Edit{{Span: at, New: jsonrpc.AppendString(nil, name)}}
+	}
+	return nil
+}
+
+// seal puts a sealed id in the place of a server's. The same id is sealed to the same text every time, so that a
 // cancellation names the request that it cancels.
-func (o *streamOwner) ownID(data []byte, id jsonrpc.Span) ([]byte, error) {
+func (o *streamOwner) seal(edits []jsonrpc.Edit, data []byte, id jsonrpc.Span) ([]jsonrpc.Edit, error) {
 	sealed, err := o.keys.Load().SealServerRequest(o.session.SID, session.ServerRequestID{
 		Service: o.target.hash, Upstream: o.upstream.hash(), ID: id.Of(data),
 	})
-	if err != nil {
-		return nil, err
-	}
-	return jsonrpc.Splice(nil, data, jsonrpc.Edit{Span: id, New: jsonrpc.AppendString(nil, sealed)}), nil
+	return append(edits, jsonrpc.Edit{Span: id, New: jsonrpc.AppendString(nil, sealed)}), err
 }
 
 func (o *streamOwner) sealEvent(id string) string {

@@ -28,15 +28,15 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
 )
 
-// roundTrip sends the client's message to a target, on the target's side of the session. A session that the target
-// has lost is initialized anew, and the message sent once more.
-func (x *exchange) roundTrip(ctx context.Context, t *target) (*http.Response, upstreamSession, error) {
+// roundTrip sends a message to a target, on the target's side of the client's session. A session that the target has lost
+// is initialized anew, and the message sent once more.
+func (x *exchange) roundTrip(ctx context.Context, t *target, body []byte) (*http.Response, upstreamSession, error) {
 	for attempt := 1; ; attempt++ {
 		us, err := x.upstreamSession(ctx, x.session, t)
 		if err != nil {
 			return nil, us, err
 		}
-		response, err := x.send(ctx, t, us, http.MethodPost, x.body)
+		response, err := x.send(ctx, t, us, http.MethodPost, body)
 		if err != nil {
 			return nil, us, err
 		}

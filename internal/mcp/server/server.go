@@ -69,7 +69,10 @@ type Server struct {
 
 	keys     atomic.Pointer[session.KeyRing]
 	current  atomic.Pointer[Snapshot]
+	updating sync.Mutex
 	sessions *sessions
+	// requestIDs makes the ids of the gateway's own requests different from each other.
+	requestIDs atomic.Uint64
 
 	// draining ends when the server is asked to end its streams, running when it is closed.
 	draining, running context.Context

@@ -27,6 +27,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/federation"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 )
@@ -40,9 +41,10 @@ const (
 
 // upstreamSession is a target's side of a client's session.
 type upstreamSession struct {
-	id       session.UpstreamSessionID // Empty if the server keeps no sessions.
-	version  string                    // Negotiated with the server.
-	endpoint string                    // The one that holds the session; empty for any.
+	id           session.UpstreamSessionID // Empty if the server keeps no sessions.
+	version      string                    // Negotiated with the server.
+	capabilities session.Capabilities
+	endpoint     string // The one that holds the session; empty for any.
 }
 
 // clientSession is what a replica knows of a client's session besides its token: upstream sessions that were made
@@ -56,7 +58,17 @@ type clientSession struct {
 
 	mu       sync.Mutex
 	late     map[session.ServiceHash]*lateSession
-	inFlight map[string]context.CancelCauseFunc // by the request's raw id
+	inFlight map[string]inFlight // by the request's raw id
+	listings map[sessionListing]*listing
+	merged   [federation.Kinds]merged
+	// logLevel is the params of the client's last logging/setLevel, for servers that come later.
+	logLevel []byte
+}
+
+// inFlight is a request that a target is answering.
+type inFlight struct {
+	target session.ServiceHash
+	cancel context.CancelCauseFunc
 }
 
 // lateSession is an upstream session in the making; its fields may be read once done is closed.
@@ -156,7 +168,7 @@ func (s *Server) upstreamSession(ctx context.Context, cs *clientSession, t *targ
 func (cs *clientSession) sealed(t *target) (upstreamSession, bool) {
 	for i := range cs.Targets {
 		if ts := &cs.Targets[i]; ts.Service == t.hash {
-			return upstreamSession{id: ts.ID, version: ts.ProtocolVersion, endpoint: ts.Endpoint}, true
+			return upstreamSession{ts.ID, ts.ProtocolVersion, ts.Capabilities, ts.Endpoint}, true
 		}
 	}
 	return upstreamSession{}, false
@@ -240,14 +252,14 @@ func (cs *clientSession) lose(t *target, lost upstreamSession) {
 	}
 }
 
-// cancelOnRequest registers a request in flight, so that the client's cancellation ends it here as well.
-func (cs *clientSession) cancelOnRequest(id string, cancel context.CancelCauseFunc) (done func()) {
+// begin registers a request in flight, so that the client's cancellation finds its target, and ends it here as well.
+func (cs *clientSession) begin(id string, t *target, cancel context.CancelCauseFunc) (done func()) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.inFlight == nil {
-		cs.inFlight = map[string]context.CancelCauseFunc{}
+		cs.inFlight = map[string]inFlight{}
 	}
-	cs.inFlight[id] = cancel
+	cs.inFlight[id] = inFlight{t.hash, cancel}
 	return func() {
 		cs.mu.Lock()
 		defer cs.mu.Unlock()
@@ -258,17 +270,15 @@ func (cs *clientSession) cancelOnRequest(id string, cancel context.CancelCauseFu
 // errCancelledByClient is why a request ends that the client cancelled.
 var errCancelledByClient = errors.New("the client cancelled the request")
 
-// cancelled ends the request in flight that a notifications/cancelled names. Servers need not end its stream.
+// cancelled returns the request in flight that a notifications/cancelled names.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/utilities/cancellation
-func (cs *clientSession) cancelled(body []byte, params jsonrpc.Span) {
+func (cs *clientSession) cancelled(body []byte, params jsonrpc.Span) (inFlight, bool) {
 	var id [1]jsonrpc.Span
 	if jsonrpc.Lookup(body, params, []string{"requestId"}, id[:]) != nil || id[0].Empty() {
-		return
+		return inFlight{}, false
 	}
 	cs.mu.Lock()
-	cancel := cs.inFlight[string(id[0].Of(body))]
-	cs.mu.Unlock()
-	if cancel != nil {
-		cancel(errCancelledByClient)
-	}
+	defer cs.mu.Unlock()
+	request, ok := cs.inFlight[string(id[0].Of(body))]
+	return request, ok
 }

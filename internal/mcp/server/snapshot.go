@@ -32,22 +32,13 @@ type Snapshot struct {
 // Has returns whether the snapshot has a Backend of that key.
 func (s *Snapshot) Has(key string) bool { return s.backends[key] != nil }
 
-// Unserved returns the names of targets, by the key of their Backend, that are not served because they are not the
-// first of their Backend.
-func (s *Snapshot) Unserved() map[string][]config.TargetName {
-	unserved := map[string][]config.TargetName{}
-	for key, b := range s.backends {
-		for _, t := range b.Targets[len(b.served):] {
-			unserved[key] = append(unserved[key], t.Name)
-		}
-	}
-	return unserved
-}
-
 // backend is a config.Backend ready to serve.
 type backend struct {
 	*config.Backend
-	served []*target
+	// targets of the Backend, eldest first, in the order of Backend.Targets.
+	targets []*target
+	// memory is what outlives snapshots.
+	memory *backendMemory
 }
 
 // target is a config.Target ready for requests.
@@ -62,9 +53,9 @@ type target struct {
 // usable returns whether requests can be sent to the target.
 func (t *target) usable() bool { return t.unready == "" }
 
-// target returns the served target of that server, or nil.
+// target returns the target of that server, or nil.
 func (b *backend) target(hash session.ServiceHash) *target {
-	for _, t := range b.served {
+	for _, t := range b.targets {
 		if t.hash == hash {
 			return t
 		}
@@ -72,26 +63,44 @@ func (b *backend) target(hash session.ServiceHash) *target {
 	return nil
 }
 
-// first returns the target that serves the Backend, or nil if it has none.
-func (b *backend) first() *target {
-	if len(b.served) == 0 {
+// named returns the target of that name, or nil.
+func (b *backend) named(name config.TargetName) *target {
+	for _, t := range b.targets {
+		if t.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// only returns the target that is the whole Backend, so that nothing need be rewritten; nil if there are others, or if
+// names are to be qualified all the same.
+func (b *backend) only() *target {
+	if len(b.targets) != 1 || b.PrefixMode == config.PrefixAlways || b.memory.owners.anyCooling() {
 		return nil
 	}
-	return b.served[0]
+	return b.targets[0]
 }
+
+func (b *backend) failClosed() bool { return b.FailureMode == config.FailClosed }
 
 // Update compiles Backends, makes them the current snapshot, and returns it. A target that can't be used as it is
 // configured is in the snapshot all the same: its clients are told why.
 func (s *Server) Update(backends map[string]*config.Backend) *Snapshot {
+	s.updating.Lock()
+	defer s.updating.Unlock()
 	next := &Snapshot{backends: make(map[string]*backend, len(backends)), superseded: make(chan struct{})}
 	var all []*target
+	previous := s.current.Load()
 	for key, b := range backends {
 		compiled := &backend{Backend: b}
-		for i := range b.Targets[:min(len(b.Targets), 1)] {
+		for i := range b.Targets {
 			t := &target{Target: &b.Targets[i], hash: session.HashService(b.Targets[i].Service), unready: b.Targets[i].Unready}
-			compiled.served = append(compiled.served, t)
+			compiled.targets = append(compiled.targets, t)
 			all = append(all, t)
 		}
+		compiled.memory = previous.memoryOf(key, b.ID)
+		compiled.memory.owners.update(compiled)
 		next.backends[key] = compiled
 	}
 	configs := make([]*config.Target, len(all))
@@ -111,8 +120,19 @@ func (s *Server) Update(backends map[string]*config.Backend) *Snapshot {
 			t.unready = "it has no ready endpoints"
 		}
 	}
-	if previous := s.current.Swap(next); previous != nil {
+	s.current.Store(next)
+	if previous != nil {
 		close(previous.superseded)
 	}
 	return next
+}
+
+// memoryOf returns what is remembered of a Backend, or an empty memory for one that is new.
+func (s *Snapshot) memoryOf(key string, id config.BackendID) *backendMemory {
+	if s != nil {
+		if known := s.backends[key]; known != nil && known.ID == id {
+			return known.memory
+		}
+	}
+	return newBackendMemory()
 }

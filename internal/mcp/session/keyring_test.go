@@ -196,11 +196,11 @@ func TestKeysStayWhatTheyAre(t *testing.T) {
 		t.Errorf("got %v and error %v, want %v", event, err, want)
 	}
 	session, err := ring.OpenSession(""+
-		"AcjybGuTTsy9YiLTOzSjdC_pSJxAFiDtnCqdgG9Gu433tPq90BDmLJC5fryHEqGF-nR53ugGN9tYC5AUg9KBmahAm4Fc0ecbTlYy"+
-		"GUaZYSBN8bw29Y08xhOzyW3DX4rVk2etP74QNXY7t6mTmh9o909_a8nRv51gxVbptiFY8BaqWIvPp9_CPnxvGHbdpnxeLaOrzufR"+
-		"9c3WG953vTgIpciXpSEy8SKvvl9wJ9P2Vu7-snG_iZnRT1ZqReyf2uJhvmT0NLO0XqR3FLEjq_zNbxwb9mYhirgpvPeakETz9bzp"+
-		"wrV603RB1hIS68sQFOnt4iXld4cdQJ-2aKqlmLF8Te3M3OY1dTh5n9kpPw6vw_7JEoeHh_MEQtmZt8s9yEU2dQyU2DJBwTGuhTN1"+
-		"dUkca6v-Nesa1mgX4YPAeTsunuq4Ai6qGsMffrHEIEWI", testNow)
+		"AcjybGvLesMsv_H6zaw24xnVT21MK6RBxK5OhXhpjAaWChmL_m0JapGuc1nP7bvZ_Qo2guvOLum1SYqNBOGv3beEJ_BuOipuucaF"+
+		"bTB8Yp9lquhNTYAXV4saFOwWCtFlgrDu8lwCjf7lcfEa_9_SP_auzPy03oZOryMYw47jtszKMw_PdtPxMEtBYeYTh0SkwZDUy1YT"+
+		"AewhDpVZXtImTM_Gs3SCjbSlMFz22lh-iU3ncyPBCjIV8D2TxOpgRsPiGeBvjLxsKXkCkSMRYH66M8ZRvajZvv6Xmlve3cpc-nQz"+
+		"f_WYLwvn5tIFXPQVLiOAXubq0wJxRlbkI7zJ83McmhJFjACRLt8hra4GBNuNdsE-zHznJoXlPjhSUAnY-knEoNm9xcOeln8-_CVE"+
+		"oXss4agfFXBIxhQn64tITjmShTk5BmJ75snN2e7N6xwTUsefYQ", testNow)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -91,6 +91,7 @@ func unpackSession(packed []byte) (*Session, bool) {
 func appendTarget(dst []byte, t *TargetSession) []byte {
 	dst = appendService(dst, t.Service)
 	dst = appendVersion(dst, t.ProtocolVersion)
+	dst = append(dst, byte(t.Capabilities))
 	dst = appendText(dst, string(t.ID))
 	return appendAddress(dst, t.Endpoint)
 }
@@ -195,6 +196,13 @@ func (d *decoder) bytes(n int) []byte {
 	return b
 }
 
+func (d *decoder) byte() byte {
+	if b := d.bytes(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
 func (d *decoder) integer() uint64 {
 	v, n := binary.Uvarint(d.rest)
 	if n <= 0 {
@@ -231,6 +239,7 @@ func (d *decoder) target() TargetSession {
 	return TargetSession{
 		Service:         d.service(),
 		ProtocolVersion: d.version(),
+		Capabilities:    Capabilities(d.byte()),
 		ID:              UpstreamSessionID(d.text()),
 		Endpoint:        d.text(),
 	}

@@ -41,7 +41,7 @@ func goldenSession() *Session {
 		ProtocolVersion: "2025-11-25",
 		Initialize:      []byte(`{"capabilities":{"roots":{"listChanged":true}},"clientInfo":{"name":"inspector","version":"2.12.0"}}`),
 		Targets: []TargetSession{
-			{Service: HashService("a"), ProtocolVersion: "2025-06-18", ID: "5d1f7c3a-0000-4fff-8abc-0123456789ab", Endpoint: "10.244.0.25:3001"},
+			{Service: HashService("a"), ProtocolVersion: "2025-06-18", Capabilities: CapabilityTools | CapabilityCompletions, ID: "5d1f7c3a-0000-4fff-8abc-0123456789ab", Endpoint: "10.244.0.25:3001"},
 			{Service: HashService("b"), ProtocolVersion: "2025-03-26", ID: "0123456789abcdef0123456789abcdef", Endpoint: "[fd00::1]:80"},
 			{Service: HashService("c"), ProtocolVersion: "DRAFT-2027", ID: "JBSWY3DPEHPK3PXP", Endpoint: "localhost:3001"},
 			{Service: HashService("d"), ProtocolVersion: "2024-11-05"},

@@ -100,12 +100,31 @@ type Session struct {
 	Targets []TargetSession
 }
 
+// Capabilities is a set of what a server may have. The values are part of the tokens' format.
+// https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle#capability-negotiation
+type Capabilities uint8
+
+// The capabilities that matter to the gateway.
+const (
+	CapabilityTools Capabilities = 1 << iota
+	CapabilityPrompts
+	CapabilityResources
+	CapabilitySubscribe
+	CapabilityLogging
+	CapabilityCompletions
+)
+
+// Has returns whether all of these are in the set.
+func (c Capabilities) Has(all Capabilities) bool { return c&all == all }
+
 // TargetSession is the part of a session that belongs to one target.
 type TargetSession struct {
 	// Service is the MCP server.
 	Service ServiceHash
 	// ProtocolVersion is the one negotiated with the server.
 	ProtocolVersion string
+	// Capabilities is what the server said that it has.
+	Capabilities Capabilities
 	// ID is the server's session id; empty if it issued none.
 	ID UpstreamSessionID
 	// Endpoint is the address that the session lives at, "host:port". It is dialled only if the current configuration

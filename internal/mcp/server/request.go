@@ -1,0 +1,298 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/federation"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
+)
+
+// request answers a request, or has a target answer it. A target that is the whole Backend gets it as it is.
+func (x *exchange) request() {
+	kind, isList := federation.KindOfList(x.message.Method)
+	only := x.backend.only()
+	switch {
+	case x.message.Method == "ping":
+		// The client asks whether the other end of its session lives, and that is the gateway.
+		writeJSON(x.w, http.StatusOK, jsonrpc.AppendResult(nil, x.id(), []byte("{}")))
+	case only != nil && isList:
+		x.listOnly(only, kind)
+	case only != nil:
+		if x.message.Method == "logging/setLevel" {
+			x.rememberLogLevel()
+		}
+		x.forward(only, x.body, nil)
+	case isList:
+		x.listMerged(kind)
+	default:
+		x.routed()
+	}
+}
+
+// routed answers a request to one of several targets.
+func (x *exchange) routed() {
+	switch x.message.Method {
+	case "tools/call":
+		x.named(federation.Tools, "name")
+	case "prompts/get":
+		x.named(federation.Prompts, "name")
+	case "resources/read", "resources/subscribe", "resources/unsubscribe":
+		x.named(federation.Resources, "uri")
+	case "completion/complete":
+		x.complete()
+	case "logging/setLevel":
+		x.setLogLevel()
+	default:
+		if len(x.backend.targets) == 1 {
+			x.forward(x.backend.targets[0], x.body, nil)
+			return
+		}
+		writeError(x.w, x.id(), &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: fmt.Sprintf(
+			"Method not found: Backend %s can't tell which of its %d servers this method is for", x.backend.Key, len(x.backend.targets))})
+	}
+}
+
+// listOnly answers a list of a target that is the whole Backend: as the target does, or empty while it does not answer.
+func (x *exchange) listOnly(t *target, kind federation.Kind) {
+	if x.backend.failClosed() {
+		x.forward(t, x.body, nil)
+		return
+	}
+	x.forward(t, x.body, func(error) {
+		empty := `{"` + kind.Member() + `":[]}`
+		writeJSON(x.w, http.StatusOK, jsonrpc.AppendResult(nil, x.id(), []byte(empty)))
+	})
+}
+
+// forward sends a request to a target and relays the answer. Failed, if not nil, answers where the target does not.
+func (x *exchange) forward(t *target, body []byte, failed func(error)) {
+	if failed == nil {
+		failed = func(err error) { writeError(x.w, x.id(), asUnavailable(t, err)) }
+	}
+	if !t.usable() {
+		failed(unavailable(t.Name, t.unready))
+		return
+	}
+	ctx, cancel := context.WithCancelCause(x.r.Context())
+	defer cancel(nil)
+	defer x.session.begin(string(x.id()), t, cancel)()
+	limit := x.limits.CallTimeout
+	if _, isList := federation.KindOfList(x.message.Method); isList {
+		limit = x.limits.ListTimeout
+	}
+	watch := newWatchdog(cancel, limit)
+	defer watch.stop()
+	response, us, err := x.roundTrip(ctx, t, body)
+	if err != nil {
+		if x.r.Context().Err() == nil {
+			x.log.Warn("Target did not answer", "backend", x.backend.Key, "target", t.Name, "error", err)
+			failed(err)
+		}
+		return
+	}
+	defer closeBody(response.Body)
+	response.Body = watch.body(response.Body)
+	x.relay(ctx, t, us, response)
+}
+
+// named sends a request to the target that has what the request names, under the name that the target knows.
+func (x *exchange) named(kind federation.Kind, key string) {
+	var field [1]jsonrpc.Span
+	if err := jsonrpc.Lookup(x.body, x.message.Params, []string{key}, field[:]); err != nil {
+		x.invalidParams(err)
+		return
+	}
+	x.toOwner(kind, field[0])
+}
+
+// complete sends a completion to the target that has the prompt or the template.
+// https://modelcontextprotocol.io/specification/2025-11-25/server/utilities/completion
+func (x *exchange) complete() {
+	var ref [1]jsonrpc.Span
+	var fields [3]jsonrpc.Span
+	err := jsonrpc.Lookup(x.body, x.message.Params, []string{"ref"}, ref[:])
+	if err == nil {
+		err = jsonrpc.Lookup(x.body, ref[0], []string{"type", "name", "uri"}, fields[:])
+	}
+	if err != nil {
+		x.invalidParams(err)
+		return
+	}
+	if fields[1].Empty() {
+		x.toOwner(federation.Templates, fields[2])
+		return
+	}
+	x.toOwner(federation.Prompts, fields[1])
+}
+
+// toOwner sends the request to the target that has the entry which is named at that span.
+func (x *exchange) toOwner(kind federation.Kind, at jsonrpc.Span) {
+	name, ok := jsonrpc.Text(x.body, at)
+	if at.Empty() || !ok {
+		x.invalidParams(errors.New("Invalid params: the name is missing")) //nolint:staticcheck // The text is the client's.
+		return
+	}
+	entry, e := x.find(kind, name)
+	if e != nil {
+		if x.r.Context().Err() == nil {
+			writeError(x.w, x.id(), e)
+		}
+		return
+	}
+	body := x.body
+	if entry.Own != name {
+		body = jsonrpc.Splice(nil, x.body, jsonrpc.Edit{Span: at, New: jsonrpc.AppendString(nil, entry.Own)})
+		if x.message.Method == "resources/read" {
+			x.rewrite = func(result []byte) []byte { return renameContents(result, entry.Own, name) }
+		}
+	}
+	x.forward(x.backend.named(entry.Target), body, nil)
+}
+
+func (x *exchange) invalidParams(err error) {
+	var e *jsonrpc.Error
+	if !errors.As(err, &e) {
+		e = &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: err.Error()}
+	}
+	writeError(x.w, x.id(), e)
+}
+
+// find returns the entry that the client means by a name. A name that is not known is looked up once more: its target may
+// have it since.
+func (x *exchange) find(kind federation.Kind, name string) (federation.Entry, *jsonrpc.Error) {
+	var failed []targetError
+	for _, refresh := range []bool{false, true} {
+		var catalogue *federation.Catalogue
+		catalogue, failed = x.catalogue(x.r.Context(), kind, refresh)
+		if entry, ok := x.lookUp(catalogue, kind, name); ok {
+			return entry, nil
+		}
+		if names := catalogue.Cooling(name); len(names) > 0 {
+			return federation.Entry{}, &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: fmt.Sprintf(
+				"the server that had %q is gone; use %s to mean another one's", name, strings.Join(names, " or "))}
+		}
+		if t := x.qualifiedBy(kind, name); t != nil {
+			if i := slices.IndexFunc(failed, func(f targetError) bool { return f.target == t }); i >= 0 {
+				return federation.Entry{}, asUnavailable(t, failed[i].err)
+			}
+		}
+	}
+	return federation.Entry{}, x.unknown(kind, name, failed)
+}
+
+// lookUp returns the entry of a name in a catalogue; a resource that is in no list may still be one of a template.
+func (x *exchange) lookUp(catalogue *federation.Catalogue, kind federation.Kind, name string) (federation.Entry, bool) {
+	entry, ok := catalogue.Find(name)
+	if !ok && kind == federation.Resources {
+		templates, _ := x.catalogue(x.r.Context(), federation.Templates, false)
+		return templates.FindURI(name)
+	}
+	return entry, ok
+}
+
+// qualifiedBy returns the target whose name a qualified name begins with.
+func (x *exchange) qualifiedBy(kind federation.Kind, name string) *target {
+	for _, t := range x.backend.targets {
+		if strings.HasPrefix(name, kind.Qualified(t.Name, "")) {
+			return t
+		}
+	}
+	return nil
+}
+
+// unknown is the error for a name that no target has.
+func (x *exchange) unknown(kind federation.Kind, name string, failed []targetError) *jsonrpc.Error {
+	e := &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams}
+	switch kind {
+	case federation.Tools:
+		e.Message = fmt.Sprintf("Unknown tool: %s", name)
+	case federation.Prompts:
+		e.Message = fmt.Sprintf("Unknown prompt: %s", name)
+	default:
+		e.Code, e.Message = jsonrpc.CodeResourceNotFound, "Resource not found"
+	}
+	if len(x.backend.targets) == 0 {
+		e.Message += "; Backend " + x.backend.Key + " has no MCP server at the moment"
+	}
+	for _, f := range failed {
+		e.Message += "; " + asUnavailable(f.target, f.err).Message
+	}
+	return e
+}
+
+// renameContents puts the URI that a client knows in the place of the server's own in the contents of a resource.
+func renameContents(result []byte, own, name string) []byte {
+	var contents [1]jsonrpc.Span
+	if jsonrpc.Lookup(result, jsonrpc.Span{End: len(result)}, []string{"contents"}, contents[:]) != nil {
+		return result
+	}
+	var edits []jsonrpc.Edit
+	err := jsonrpc.Elements(result, contents[0], func(content jsonrpc.Span) bool {
+		var uri [1]jsonrpc.Span
+		if jsonrpc.Lookup(result, content, []string{"uri"}, uri[:]) == nil && !uri[0].Empty() {
+			if text, ok := jsonrpc.Text(result, uri[0]); ok && text == own {
+				edits = append(edits, jsonrpc.Edit{Span: uri[0], New: jsonrpc.AppendString(nil, name)})
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return result
+	}
+	return jsonrpc.Splice(nil, result, edits...)
+}
+
+// setLogLevel tells every server that logs which messages the client wants.
+// https://modelcontextprotocol.io/specification/2025-11-25/server/utilities/logging
+func (x *exchange) setLogLevel() {
+	x.rememberLogLevel()
+	params := x.message.Params.Of(x.body)
+	failed := x.eachTarget(x.r.Context(), x.backend.targets, x.limits.ListTimeout, func(ctx context.Context, _ int, t *target) error {
+		us, err := x.upstreamSession(ctx, x.session, t)
+		if err != nil || !us.capabilities.Has(session.CapabilityLogging) {
+			return err
+		}
+		_, _, err = x.ask(ctx, t, x.message.Method, params)
+		return err
+	})
+	for _, f := range failed {
+		var refused *jsonrpc.Error
+		if errors.As(f.err, &refused) && refused.Code == jsonrpc.CodeInvalidParams {
+			writeError(x.w, x.id(), refused)
+			return
+		}
+		x.log.Warn("Log level not set", "backend", x.backend.Key, "target", f.target.Name, "error", f.err)
+	}
+	writeJSON(x.w, http.StatusOK, jsonrpc.AppendResult(nil, x.id(), []byte("{}")))
+}
+
+func (x *exchange) rememberLogLevel() {
+	const maxParams = 1 << 10
+	if params := x.message.Params.Of(x.body); len(params) > 0 && len(params) <= maxParams {
+		x.session.mu.Lock()
+		defer x.session.mu.Unlock()
+		x.session.logLevel = slices.Clone(params)
+	}
+}
