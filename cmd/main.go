@@ -18,6 +18,7 @@ limitations under the License.
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -28,7 +29,11 @@ import (
 
 func main() {
 	if err := newRootCommand().Execute(); err != nil {
-		os.Exit(1) // cobra has printed it
+		// cobra has printed it, unless there is nothing more to say.
+		if exit, ok := errors.AsType[exitError](err); ok {
+			os.Exit(exit.status)
+		}
+		os.Exit(1)
 	}
 }
 
@@ -42,7 +47,7 @@ func newRootCommand() *cobra.Command {
 		// The usage text would bury the message about what went wrong.
 		SilenceUsage: true,
 	}
-	root.AddCommand(newManagerCommand(), newProxyCommand(), newVersionCommand())
+	root.AddCommand(newManagerCommand(), newProxyCommand(), newValidateCommand(), newVersionCommand())
 	return root
 }
 

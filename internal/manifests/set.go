@@ -171,13 +171,11 @@ func (s *Set) ensureNamespace(name string) {
 	}})
 }
 
-// SortFindings sorts by file, in the order of the first finding of each, then by line and column.
-func SortFindings(findings []Finding) {
-	order := map[string]int{}
-	for i := range findings {
-		if _, known := order[findings[i].File]; !known {
-			order[findings[i].File] = len(order)
-		}
+// SortFindings sorts by file, in the order in which the files were read, then by line and column.
+func SortFindings(findings []Finding, files []File) {
+	order := make(map[string]int, len(files))
+	for i := range files {
+		order[files[i].Name] = i
 	}
 	slices.SortStableFunc(findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(order[a.File], order[b.File]), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))

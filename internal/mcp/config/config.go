@@ -48,16 +48,21 @@ const (
 type PrefixMode string
 
 const (
+	// PrefixOnConflict keeps names; where two targets have the same, the younger's is qualified.
 	PrefixOnConflict PrefixMode = "OnConflict"
-	PrefixAlways     PrefixMode = "Always"
-	PrefixNever      PrefixMode = "Never"
+	// PrefixAlways qualifies every name.
+	PrefixAlways PrefixMode = "Always"
+	// PrefixNever hides the younger target's duplicate.
+	PrefixNever PrefixMode = "Never"
 )
 
 // FailureMode says what happens to the whole when one target can't be reached. The values are those of the API.
 type FailureMode string
 
 const (
-	FailOpen   FailureMode = "FailOpen"
+	// FailOpen leaves the target out of lists.
+	FailOpen FailureMode = "FailOpen"
+	// FailClosed fails initialize and lists, naming the target.
 	FailClosed FailureMode = "FailClosed"
 )
 

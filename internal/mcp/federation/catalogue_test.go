@@ -150,7 +150,7 @@ func TestAddingATargetNeverChangesWhatTheOthersHave(t *testing.T) {
 	}
 	for range 2000 {
 		before := []Listing{pick("a"), pick("b")}
-		after := append(before[:2:2], pick("c"))
+		after := []Listing{before[0], before[1], pick("c")}
 		for _, mode := range []config.PrefixMode{config.PrefixOnConflict, config.PrefixAlways, config.PrefixNever} {
 			old, now := Merge(Tools, mode, before, nil), Merge(Tools, mode, after, nil)
 			seen := map[string]bool{}

@@ -251,7 +251,9 @@ func (x *exchange) list(ctx context.Context, t *target, kind federation.Kind) (*
 	return l, nil
 }
 
-func (x *exchange) listPages(ctx context.Context, t *target, kind federation.Kind) (items []federation.Item, us upstreamSession, err error) {
+func (x *exchange) listPages(
+	ctx context.Context, t *target, kind federation.Kind,
+) (items []federation.Item, us upstreamSession, err error) {
 	params := []byte("{}")
 	for page := 1; ; page++ {
 		var result []byte
@@ -271,7 +273,8 @@ func (x *exchange) listPages(ctx context.Context, t *target, kind federation.Kin
 			return items, us, nil
 		}
 		if page == maxListPages || len(items) >= maxListItems {
-			x.log.Warn("Target's list is too long; the rest is left out", "backend", x.backend.Key, "target", t.Name, "entries", len(items))
+			x.log.Warn("Target's list is too long; the rest is left out",
+				"backend", x.backend.Key, "target", t.Name, "entries", len(items))
 			return items, us, nil
 		}
 		params = append(append([]byte(`{"cursor":`), cursor...), '}')
@@ -337,7 +340,8 @@ func (x *exchange) listMerged(kind federation.Kind) {
 		return
 	}
 	for _, f := range failed {
-		x.log.Warn("Target is left out of a list", "backend", x.backend.Key, "target", f.target.Name, "method", kind.Method(), "error", f.err)
+		x.log.Warn("Target is left out of a list",
+			"backend", x.backend.Key, "target", f.target.Name, "method", kind.Method(), "error", f.err)
 	}
 	if len(failed) > 0 && x.backend.failClosed() {
 		writeError(x.w, x.id(), asUnavailable(failed[0].target, failed[0].err))

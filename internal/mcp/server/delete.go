@@ -29,6 +29,8 @@ import (
 // endTimeout is how long targets may take to end their side of a session.
 const endTimeout = 5 * time.Second
 
+var errNotEnded = errors.New("it did not end the session in time")
+
 // delete ends a client's session: here at once, and with the targets as well as they can.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#session-management
 func (s *Server) delete(w http.ResponseWriter, r *http.Request, b *backend) {
@@ -42,7 +44,7 @@ func (s *Server) delete(w http.ResponseWriter, r *http.Request, b *backend) {
 		return
 	}
 	s.sessions.end(cs.SID)
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(r.Context()), endTimeout, errors.New("it did not end the session in time"))
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(r.Context()), endTimeout, errNotEnded)
 	defer cancel()
 	var ending sync.WaitGroup
 	for _, t := range b.targets {

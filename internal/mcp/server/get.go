@@ -139,9 +139,7 @@ func (l *listening) listen(snapshot *Snapshot) {
 				known.now.Store(&targetNow{b, t})
 				continue
 			}
-			ts := &targetStream{listening: l, announce: !first}
-			ts.now.Store(&targetNow{b, t})
-			ts.ctx, ts.cancel = context.WithCancel(ctx)
+			ts := newTargetStream(ctx, l, b, t, !first)
 			running[t.hash] = ts
 			streams.Go(ts.keepOpen)
 		}
@@ -211,6 +209,13 @@ type targetNow struct {
 	target  *target
 }
 
+func newTargetStream(ctx context.Context, l *listening, b *backend, t *target, announce bool) *targetStream {
+	ts := &targetStream{listening: l, announce: announce}
+	ts.now.Store(&targetNow{b, t})
+	ts.ctx, ts.cancel = context.WithCancel(ctx)
+	return ts
+}
+
 func (ts *targetStream) capabilities() session.Capabilities {
 	return session.Capabilities(ts.has.Load())
 }
@@ -274,7 +279,9 @@ func (ts *targetStream) keepOpen() {
 
 // relayFrom relays a target's stream until it ends. The target is asked to continue after lastEvent, which is kept up
 // to date; opened is called with the endpoint once the stream is open.
-func (l *listening) relayFrom(ctx context.Context, now *targetNow, us upstreamSession, lastEvent *string, opened func(string)) error {
+func (l *listening) relayFrom(
+	ctx context.Context, now *targetNow, us upstreamSession, lastEvent *string, opened func(endpoint string),
+) error {
 	t := now.target
 	header := http.Header{}
 	l.setOwnHeaders(header, us)

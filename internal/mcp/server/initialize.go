@@ -65,7 +65,9 @@ func (x *exchange) initialize() {
 	}
 	answer, err := x.answer(begun, params, opened)
 	if err != nil {
-		writeError(x.w, x.id(), &jsonrpc.Error{Code: jsonrpc.CodeInternal, Message: "the answer to initialize can't be read: " + err.Error()})
+		writeError(x.w, x.id(), &jsonrpc.Error{
+			Code: jsonrpc.CodeInternal, Message: "the answer to initialize can't be read: " + err.Error(),
+		})
 		return
 	}
 	token, err := x.keys.Load().SealSession(opened)
@@ -101,7 +103,8 @@ func (all initializedTargets) refusal() ([]byte, bool) {
 // initializeTargets sends the client's initialize to all targets.
 func (x *exchange) initializeTargets() (initializedTargets, []targetError) {
 	answers := make([]initialized, len(x.backend.targets))
-	failed := x.eachTarget(x.r.Context(), x.backend.targets, x.limits.InitializeTimeout, func(ctx context.Context, i int, t *target) error {
+	limit := x.limits.InitializeTimeout
+	failed := x.eachTarget(x.r.Context(), x.backend.targets, limit, func(ctx context.Context, i int, t *target) error {
 		us, answer, err := x.openUpstream(ctx, t, x.upstreamHeader(x.r.Header, upstreamSession{}), x.body)
 		answers[i] = initialized{t, us, answer}
 		return err
@@ -207,10 +210,10 @@ func (s *Server) readAnswer(response *http.Response) ([]byte, error) {
 
 // statusError says what an HTTP answer that is no answer in MCP was.
 func statusError(response *http.Response) error {
-	switch {
-	case response.StatusCode == http.StatusNotFound:
+	switch response.StatusCode {
+	case http.StatusNotFound:
 		return errors.New("it answered HTTP status 404; is the path of its MCP endpoint right?")
-	case response.StatusCode == http.StatusOK:
+	case http.StatusOK:
 		return errors.New("its answer is neither JSON nor an event stream")
 	default:
 		return fmt.Errorf("it answered HTTP status %d", response.StatusCode)

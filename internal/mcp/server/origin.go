@@ -46,14 +46,14 @@ func checkHost(r *http.Request, site Site) *httpError {
 	if !ok {
 		return nil
 	}
-	address, err := netip.ParseAddrPort(local.String())
-	if err != nil || !address.Addr().Unmap().IsLoopback() {
+	if address, err := netip.ParseAddrPort(local.String()); err == nil && !address.Addr().Unmap().IsLoopback() {
 		return nil
 	}
 	if site.has(hostname(r.Host)) {
 		return nil
 	}
-	return &httpError{http.StatusForbidden, jsonrpc.CodeTransport, "Forbidden: the Host header names neither this machine nor a hostname of the listener or route"}
+	return &httpError{http.StatusForbidden, jsonrpc.CodeTransport,
+		"Forbidden: the Host header names neither this machine nor a hostname of the listener or route"}
 }
 
 // checkOrigin refuses requests of browsers' pages that are not known. Requests without Origin come from programs

@@ -213,7 +213,8 @@ func (x *exchange) composed(begun initializedTargets, version string) []byte {
 	}
 	result := append([]byte(nil), `{"protocolVersion":`...)
 	result = jsonrpc.AppendString(result, version)
-	result = append(result, `,"capabilities":{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true`...)
+	result = append(result, `,"capabilities":{"tools":{"listChanged":true},"prompts":{"listChanged":true},`...)
+	result = append(result, `"resources":{"listChanged":true`...)
 	if has.Has(session.CapabilitySubscribe) {
 		result = append(result, `,"subscribe":true`...)
 	}
@@ -239,7 +240,8 @@ func (x *exchange) composed(begun initializedTargets, version string) []byte {
 func instructionsOf(answer []byte) string {
 	var m jsonrpc.Message
 	var field [1]jsonrpc.Span
-	if jsonrpc.Scan(answer, &m) != nil || jsonrpc.Lookup(answer, m.Result, []string{"instructions"}, field[:]) != nil || field[0].Empty() {
+	if jsonrpc.Scan(answer, &m) != nil ||
+		jsonrpc.Lookup(answer, m.Result, []string{"instructions"}, field[:]) != nil || field[0].Empty() {
 		return ""
 	}
 	text, _ := jsonrpc.Text(answer, field[0])

@@ -201,7 +201,7 @@ func (x *exchange) relayStream(ctx context.Context, t *target, us upstreamSessio
 			if stream.send(&event) != nil {
 				return
 			}
-		case answered || context.Cause(ctx) == errCancelledByClient || x.r.Context().Err() != nil:
+		case answered || errors.Is(context.Cause(ctx), errCancelledByClient) || x.r.Context().Err() != nil:
 			return
 		case errors.Is(err, io.EOF) && resumable:
 			return // The server closed the stream for the client to come back for the answer.
@@ -233,8 +233,11 @@ func (o *streamOwner) own(event *sse.Event) (jsonrpc.Message, error) {
 		event.HasID = event.ID != ""
 	}
 	var m jsonrpc.Message
-	if len(event.Data) == 0 || !event.IsMessage() || jsonrpc.Scan(event.Data, &m) != nil {
-		return jsonrpc.Message{}, nil
+	if len(event.Data) == 0 || !event.IsMessage() {
+		return m, nil
+	}
+	if jsonrpc.Scan(event.Data, &m) != nil {
+		return jsonrpc.Message{}, nil //nolint:nilerr // What is no message has no ids to own, and is the client's to judge.
 	}
 	var edits []jsonrpc.Edit
 	var err error
@@ -261,14 +264,23 @@ func (o *streamOwner) ownRequest(data []byte, m *jsonrpc.Message) ([]jsonrpc.Edi
 	if err != nil || o.backend.only() != nil {
 		return edits, err
 	}
-	var meta, token [1]jsonrpc.Span
-	if jsonrpc.Lookup(data, m.Params, []string{"_meta"}, meta[:]) != nil ||
-		jsonrpc.Lookup(data, meta[0], []string{"progressToken"}, token[:]) != nil || token[0].Empty() {
+	token := progressToken(data, m.Params)
+	if token.Empty() {
 		return edits, nil
 	}
-	edits, err = o.seal(edits, data, token[0])
+	edits, err = o.seal(edits, data, token)
 	slices.SortFunc(edits, func(a, b jsonrpc.Edit) int { return cmp.Compare(a.Span.Start, b.Span.Start) })
 	return edits, err
+}
+
+// progressToken returns where a request's progress token is.
+func progressToken(data []byte, params jsonrpc.Span) jsonrpc.Span {
+	var meta, token [1]jsonrpc.Span
+	if jsonrpc.Lookup(data, params, []string{"_meta"}, meta[:]) != nil ||
+		jsonrpc.Lookup(data, meta[0], []string{"progressToken"}, token[:]) != nil {
+		return jsonrpc.Span{}
+	}
+	return token[0]
 }
 
 // changedKinds is what a notification of changed lists is about.

@@ -291,7 +291,7 @@ func TestConnectionClosedWhenItIsAboutToBeUsed(t *testing.T) {
 		}
 	}}))
 	if err != nil || reused != 1 || requests.Load() != 2 {
-		t.Errorf("got %v, %d connections reused, %d requests", err, reused, requests.Load())
+		t.Fatalf("got %v, %d connections reused, %d requests", err, reused, requests.Load())
 	}
 	closeIdle <- struct{}{}
 	<-noticed
