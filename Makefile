@@ -27,6 +27,11 @@ TESTFLAGS ?=
 TEST_TIMEOUT ?= 20m
 # Of `make fuzz`: how long each target runs.
 FUZZTIME ?= 30s
+# Of `make run`: where the gateway and the two sample servers listen. From the command line only: PORT is a usual
+# environment variable.
+PORT = 8080
+FIRST_PORT = 3001
+WEATHER_PORT = 3002
 # Of `make run-manager`: more flags of the manager.
 ARGS ?=
 KUBECTL ?= kubectl
@@ -47,7 +52,13 @@ help: ## List the targets.
 .PHONY: build
 build: ## Build bin/dynamic-mcp, a static binary.
 	$(call say,building bin/dynamic-mcp $(VERSION))
-	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/dynamic-mcp ./cmd
+	@CGO_ENABLED=0 hack/go-build.sh -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/dynamic-mcp ./cmd
+
+.PHONY: run
+run: build ## Run it all on this machine, without a cluster: two sample MCP servers behind a gateway (PORT, FIRST_PORT, WEATHER_PORT).
+	@CGO_ENABLED=0 hack/go-build.sh -trimpath -o $(BIN)/sample-server ./examples/server
+	@CGO_ENABLED=0 hack/go-build.sh -trimpath -o $(BIN)/run-samples ./hack/run
+	@exec $(BIN)/run-samples --port=$(PORT) --first-port=$(FIRST_PORT) --weather-port=$(WEATHER_PORT)
 
 .PHONY: test
 test: ## Run every test: unit, golden, CRD, envtest and end-to-end (PKG, TESTFLAGS, TEST_TIMEOUT).

@@ -20,12 +20,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
-	"net/netip"
-	"net/url"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -62,19 +58,17 @@ func newProxyCommand() *cobra.Command {
 	}
 	f, o := command.Flags(), &flags.options
 	f.StringVar(&flags.gateway, "gateway", "", "the Gateway to serve, as NAMESPACE/NAME (required)")
-	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "path of a kubeconfig; default: $KUBECONFIG, the cluster that this runs in, or ~/.kube/config")
+	f.StringVar(&flags.kubeconfig, "kubeconfig", "",
+		"path of a kubeconfig; default: $KUBECONFIG, the cluster that this runs in, or ~/.kube/config")
 	f.StringVar(&o.BindAddress, "bind-address", "", "IP address that the Gateway's listeners bind (default: all)")
-	f.StringVar(&o.AdminAddress, "admin-address", "127.0.0.1:19000", "HOST:PORT of the admin endpoint: /metrics, /healthz, /readyz, /config; port 0 for any free one")
+	f.StringVar(&o.AdminAddress, "admin-address", "127.0.0.1:19000",
+		"HOST:PORT of the admin endpoint: /metrics, /healthz, /readyz, /config; port 0 for any free one")
 	f.StringVar(&o.AdminAddressFile, "admin-address-file", "", "file to write the admin endpoint's address to once it is bound")
-	f.BoolVar(&flags.exitWithParent, "exit-with-parent", false, "end when standard input does, so that this process never outlives the one that started it")
+	f.BoolVar(&flags.exitWithParent, "exit-with-parent", false,
+		"end when standard input does, so that this process never outlives the one that started it")
 	f.BoolVar(&o.AllowLoopbackUpstreams, "allow-loopback-upstreams", false, "permit MCP servers on loopback addresses; for development")
-	f.StringSliceVar(&o.AllowedOrigins, "allowed-origins", nil, "origins, like https://example.com, that web pages may come from, besides loopback origins and the Gateway's hostnames")
-	f.DurationVar(&o.DrainTimeout, "drain-timeout", 20*time.Second, "how long requests in flight may go on once the proxy has been asked to end")
-	f.DurationVar(&o.Limits.SessionLifetime, "session-lifetime", o.Limits.SessionLifetime, "how long a session may last")
-	f.Int64Var(&o.Limits.MaxRequestBody, "max-request-body", o.Limits.MaxRequestBody, "largest request body, in bytes")
-	f.DurationVar(&o.Limits.CallTimeout, "call-timeout", o.Limits.CallTimeout, "how long a server may be silent while it answers a call")
-	f.StringVar(&flags.logLevel, "log-level", "info", "debug, info, warn or error")
-	f.StringVar(&flags.logFormat, "log-format", "json", "json or text")
+	addServingFlags(f, &o.AllowedOrigins, &o.DrainTimeout, 20*time.Second, &o.Limits)
+	addLogFlags(f, &flags.logLevel, &flags.logFormat, "json")
 	return command
 }
 
@@ -109,29 +103,12 @@ func (f *proxyFlags) complete(stderr io.Writer) error {
 		return fmt.Errorf("--gateway must be NAMESPACE/NAME, like default/agentgateway, not %q", f.gateway)
 	}
 	f.options.Gateway = types.NamespacedName{Namespace: namespace, Name: name}
-	if f.options.BindAddress != "" {
-		if _, err := netip.ParseAddr(f.options.BindAddress); err != nil {
-			return fmt.Errorf("--bind-address must be an IP address, like 127.0.0.1, not %q", f.options.BindAddress)
-		}
+	o := &f.options
+	if err := checkServingFlags(o.BindAddress, o.AllowedOrigins, o.DrainTimeout, &o.Limits); err != nil {
+		return err
 	}
-	if _, _, err := net.SplitHostPort(f.options.AdminAddress); err != nil {
-		return fmt.Errorf("--admin-address must be HOST:PORT, like 127.0.0.1:19000, not %q", f.options.AdminAddress)
-	}
-	if i := slices.IndexFunc(f.options.AllowedOrigins, func(origin string) bool { return !isOrigin(origin) }); i >= 0 {
-		return fmt.Errorf("--allowed-origins must be origins, like https://example.com or http://localhost:3000, not %q", f.options.AllowedOrigins[i])
-	}
-	for _, positive := range []struct {
-		flag  string
-		value int64
-	}{
-		{"--drain-timeout", int64(f.options.DrainTimeout)},
-		{"--session-lifetime", int64(f.options.Limits.SessionLifetime)},
-		{"--max-request-body", f.options.Limits.MaxRequestBody},
-		{"--call-timeout", int64(f.options.Limits.CallTimeout)},
-	} {
-		if positive.value <= 0 {
-			return fmt.Errorf("%s must be positive", positive.flag)
-		}
+	if err := checkAdminAddress(o.AdminAddress); err != nil {
+		return err
 	}
 	log, err := newLogger(stderr, f.logLevel, f.logFormat)
 	if err != nil {
@@ -139,11 +116,4 @@ func (f *proxyFlags) complete(stderr io.Writer) error {
 	}
 	f.options.Log = log.With("gateway", f.gateway)
 	return nil
-}
-
-// isOrigin returns whether a text is what browsers send as Origin: scheme, host and perhaps a port.
-func isOrigin(text string) bool {
-	u, err := url.Parse(text)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" &&
-		u.Scheme+"://"+u.Host == text
 }

@@ -74,8 +74,10 @@ func newValidateCommand() *cobra.Command {
 	addSourceFlags(f, &flags.source)
 	f.StringVarP(&flags.output, "output", "o", "text", "text, json or github (annotations for GitHub Actions)")
 	f.BoolVar(&flags.strict, "strict", false, "exit with status 1 also if there are only warnings")
-	f.BoolVar(&flags.resolve.AllowExternalName, "allow-external-name", false, "as the manager's flag: selectors may pick Services of type ExternalName")
-	f.BoolVar(&flags.resolve.AllowLoopback, "allow-loopback", false, "permit loopback addresses, as where proxies run on the manager's machine, and in standalone")
+	f.BoolVar(&flags.resolve.AllowExternalName, "allow-external-name", false,
+		"as the manager's flag: selectors may pick Services of type ExternalName")
+	f.BoolVar(&flags.resolve.AllowLoopback, "allow-loopback", false,
+		"permit loopback addresses, as where proxies run on the manager's machine, and in standalone")
 	f.StringVar(&flags.resolve.ClusterDomain, "cluster-domain", validate.DefaultClusterDomain, "DNS domain of the cluster's Services")
 	return command
 }
@@ -114,7 +116,8 @@ func (f *validateFlags) run(stdout, stderr io.Writer) error {
 	case readErr != nil:
 		return exitError{exitNotRun, readErr}
 	case len(files) == 0:
-		return exitError{exitNotRun, errors.New("there are no files *.yaml, *.yml or *.json (with --recursive, subdirectories are searched too)")}
+		return exitError{exitNotRun, errors.New("there are no files *.yaml, *.yml or *.json; " +
+			"with --recursive (-R), subdirectories are searched too")}
 	case manifests.Count(findings, manifests.Error) > 0, f.strict && manifests.Count(findings, manifests.Warning) > 0:
 		return exitError{exitFindings, nil}
 	}

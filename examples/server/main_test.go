@@ -41,7 +41,10 @@ type client struct {
 	progress []string
 }
 
-func connect(t *testing.T, o options) *client {
+// revisions are one of each era of MCP.
+var revisions = []string{"2025-11-25", "2026-07-28"}
+
+func connect(t *testing.T, o options, revision string) *client {
 	t.Helper()
 	g := NewWithT(t)
 	server, err := newServer(o.name, strings.Split(o.tools, ","))
@@ -60,7 +63,8 @@ func connect(t *testing.T, o options) *client {
 			c.progress = append(c.progress, fmt.Sprintf("%v/%v", r.Params.Progress, r.Params.Total))
 		},
 	})
-	c.ClientSession, err = sdk.Connect(t.Context(), &mcp.StreamableClientTransport{Endpoint: listener.URL + "/mcp"}, nil)
+	c.ClientSession, err = sdk.Connect(t.Context(), &mcp.StreamableClientTransport{Endpoint: listener.URL + "/mcp"},
+		&mcp.ClientSessionOptions{ProtocolVersion: revision})
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(func() { _ = c.Close() })
 	return c
@@ -77,12 +81,10 @@ func (c *client) call(t *testing.T, params *mcp.CallToolParams) string {
 }
 
 func TestTools(t *testing.T) {
-	stateless := everything
-	stateless.stateless = true
-	for name, o := range map[string]options{"with sessions": everything, "stateless": stateless} {
-		t.Run(name, func(t *testing.T) {
+	for _, revision := range revisions {
+		t.Run(revision, func(t *testing.T) {
 			g := NewWithT(t)
-			c := connect(t, o)
+			c := connect(t, everything, revision)
 			tools, err := c.ListTools(t.Context(), nil)
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(tools.Tools).To(HaveLen(5))
@@ -97,29 +99,44 @@ func TestTools(t *testing.T) {
 	}
 }
 
-func TestCountdown(t *testing.T) {
-	t.Run("tells each step to a client that asks for progress", func(t *testing.T) {
-		g := NewWithT(t)
-		c := connect(t, everything)
-		params := &mcp.CallToolParams{Name: "countdown", Arguments: map[string]any{"from": 3, "millis": 1}}
-		params.SetProgressToken("token")
-		g.Expect(c.call(t, params)).To(Equal("Lift-off!"))
-		g.Eventually(func() []string {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			return c.progress
-		}).Should(Equal([]string{"1/3", "2/3", "3/3"}))
-	})
-	t.Run("refuses what would take too long", func(t *testing.T) {
-		c := connect(t, everything)
-		NewWithT(t).Expect(c.call(t, &mcp.CallToolParams{Name: "countdown", Arguments: map[string]any{"from": 61}})).
-			To(ContainSubstring("from must be 1 to 60"))
-	})
+func TestStateless(t *testing.T) {
+	stateless := everything
+	stateless.stateless = true
+	for _, revision := range revisions {
+		t.Run(revision, func(t *testing.T) {
+			c := connect(t, stateless, revision)
+			NewWithT(t).Expect(c.call(t, &mcp.CallToolParams{Name: "echo", Arguments: map[string]any{"message": "hi"}})).
+				To(Equal("Echo: hi"))
+		})
+	}
+}
+
+func TestCountdownTellsEachStepToClientsThatAskForProgress(t *testing.T) {
+	for _, revision := range revisions {
+		t.Run(revision, func(t *testing.T) {
+			g := NewWithT(t)
+			c := connect(t, everything, revision)
+			params := &mcp.CallToolParams{Name: "countdown", Arguments: map[string]any{"from": 3, "millis": 1}}
+			params.SetProgressToken("token")
+			g.Expect(c.call(t, params)).To(Equal("Lift-off!"))
+			g.Eventually(func() []string {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				return c.progress
+			}).Should(Equal([]string{"1/3", "2/3", "3/3"}))
+		})
+	}
+}
+
+func TestCountdownRefusesWhatWouldTakeTooLong(t *testing.T) {
+	c := connect(t, everything, revisions[1])
+	NewWithT(t).Expect(c.call(t, &mcp.CallToolParams{Name: "countdown", Arguments: map[string]any{"from": 61}})).
+		To(ContainSubstring("from must be 1 to 60"))
 }
 
 func TestPromptAndResources(t *testing.T) {
 	g := NewWithT(t)
-	c := connect(t, everything)
+	c := connect(t, everything, revisions[1])
 	prompt, err := c.GetPrompt(t.Context(), &mcp.GetPromptParams{Name: "explain", Arguments: map[string]string{"topic": "tides"}})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(prompt.Messages[0].Content).To(HaveField("Text", "Explain in one sentence: tides"))
@@ -190,7 +207,8 @@ func TestEndsAtOnceAlsoWithAnOpenStream(t *testing.T) {
 
 	sdk := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil)
 	session, err := sdk.Connect(t.Context(), &mcp.StreamableClientTransport{
-		Endpoint: "http://" + listener.Addr().String() + "/mcp", MaxRetries: -1}, nil)
+		Endpoint: "http://" + listener.Addr().String() + "/mcp", MaxRetries: -1},
+		&mcp.ClientSessionOptions{ProtocolVersion: revisions[0]})
 	g.Expect(err).NotTo(HaveOccurred())
 	cancel()
 	g.Eventually(served).WithTimeout(900 * time.Millisecond).Should(Receive(BeNil()))

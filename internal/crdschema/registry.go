@@ -128,7 +128,7 @@ func (r *Registry) Groups(kind string) []string {
 }
 
 // ErrNotServed is the error of Lookup for a version of a known kind that an API server would not serve.
-var ErrNotServed = errors.New("version is not served")
+var ErrNotServed = errors.New("the version is not served")
 
 // Lookup returns the schema of a kind, and nil for a kind that has none here.
 func (r *Registry) Lookup(kind schema.GroupVersionKind) (*Schema, error) {
@@ -162,6 +162,5 @@ func (r *Registry) Lookup(kind schema.GroupVersionKind) (*Schema, error) {
 		d.versions[kind.Version] = s
 		return s, nil
 	}
-	return nil, fmt.Errorf("%w: kind %s has no version %s: write apiVersion: %s", ErrNotServed, kind.Kind,
-		kind.Version, strings.Join(served, " or "))
+	return nil, fmt.Errorf("kind %s: %w: write apiVersion: %s", kind.Kind, ErrNotServed, strings.Join(served, " or "))
 }

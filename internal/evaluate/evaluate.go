@@ -39,6 +39,8 @@ type Options struct {
 	// AssumeEndpoints takes Services without any EndpointSlice for ready: files that are meant for a cluster have none,
 	// because the cluster makes them.
 	AssumeEndpoints bool
+	// NoPods says where endpoints come from where there is no cluster to make them.
+	NoPods bool
 	// Previous has the statuses that Backends had before, whose targets keep their names and places.
 	Previous map[types.NamespacedName]v1alpha1.BackendStatus
 }
@@ -52,8 +54,7 @@ type State struct {
 	// Foreign are the Gateways of other classes.
 	Foreign []*gatewayv1.Gateway
 
-	set             *manifests.Set
-	assumeEndpoints bool
+	set *manifests.Set
 }
 
 // Gateway is a Gateway with what it serves.
@@ -69,7 +70,7 @@ func (g *Gateway) Key() types.NamespacedName {
 
 // Evaluate finds out what becomes of the objects. Nothing in the set is changed.
 func Evaluate(set *manifests.Set, o Options) *State {
-	s := &State{set: set, assumeEndpoints: o.AssumeEndpoints}
+	s := &State{set: set}
 	slices := set.EndpointSlices
 	if o.AssumeEndpoints {
 		slices = append(slices[:len(slices):len(slices)], assumedEndpoints(set)...)
@@ -81,6 +82,9 @@ func Evaluate(set *manifests.Set, o Options) *State {
 			Backend: &backend, Services: set.Services, Namespaces: set.Namespaces, EndpointSlices: slices,
 			ReferenceGrants: set.ReferenceGrants, TLSPolicies: set.TLSPolicies, ConfigMaps: set.ConfigMaps, Options: o.Resolve,
 		})
+		if o.NoPods {
+			explainEndpoints(set, backend.Status.Targets)
+		}
 		s.Backends = append(s.Backends, backend)
 	}
 	for i := range set.Gateways {
@@ -177,4 +181,18 @@ func endpointPort(p *corev1.ServicePort) discoveryv1.EndpointPort {
 		protocol = corev1.ProtocolTCP
 	}
 	return discoveryv1.EndpointPort{Name: new(p.Name), Port: new(p.Port), Protocol: &protocol}
+}
+
+// explainEndpoints says what to do about targets without endpoints where there are no pods. Where the Service has
+// EndpointSlices, what resolution found out about them is the better answer.
+func explainEndpoints(set *manifests.Set, targets []v1alpha1.ResolvedTarget) {
+	for i := range targets {
+		t := &targets[i]
+		if t.Reason == v1alpha1.TargetReasonNoReadyEndpoints && t.Service != nil &&
+			!HasEndpointSlices(set, t.Service.Namespace, t.Service.Name) {
+			t.Message = fmt.Sprintf("no pods run without a cluster: start the MCP server on this machine, at port %d, and make "+
+				"the Service type: ExternalName with externalName: localhost, or add an EndpointSlice with the server's address",
+				t.Service.Port)
+		}
+	}
 }

@@ -38,21 +38,41 @@ func (s *State) Findings() []manifests.Finding {
 	for i := range s.Backends {
 		f.backend(&s.Backends[i])
 	}
-	for _, gateway := range s.Foreign {
+	f.others()
+	return f.findings
+}
+
+// Problems returns the findings that the status of no Backend has, for who shows those statuses anyway.
+func (s *State) Problems() []manifests.Finding {
+	f := &finder{State: s, told: map[string]bool{}}
+	for i := range s.Backends {
+		if b := &s.Backends[i]; b.Spec.MCP != nil {
+			f.emptySelectors(f.document(v1alpha1.KindBackend, b), b)
+		}
+	}
+	f.others()
+	return f.findings
+}
+
+// others looks at everything but Backends.
+func (f *finder) others() {
+	for _, gateway := range f.Foreign {
+		if f.set.AnyInvalid(gatewayv1.GroupName, "GatewayClass") {
+			break // It may be the Gateway's.
+		}
 		f.add(f.gatewayDocument(gateway), manifests.Note, "spec.gatewayClassName", fmt.Sprintf(
 			"GatewayClass %s is not one of %s: the Gateway is another implementation's, and nothing is served for it; ours is %s",
 			gateway.Spec.GatewayClassName, v1alpha1.ControllerName, v1alpha1.GatewayClassName))
 	}
-	for i := range s.Gateways {
-		f.gateway(&s.Gateways[i])
+	for i := range f.Gateways {
+		f.gateway(&f.Gateways[i])
 	}
-	for i := range s.set.HTTPRoutes {
-		f.route(&s.set.HTTPRoutes[i])
+	for i := range f.set.HTTPRoutes {
+		f.route(&f.set.HTTPRoutes[i])
 	}
-	for i := range s.set.TLSPolicies {
-		f.tlsPolicy(&s.set.TLSPolicies[i])
+	for i := range f.set.TLSPolicies {
+		f.tlsPolicy(&f.set.TLSPolicies[i])
 	}
-	return f.findings
 }
 
 type finder struct {
@@ -84,7 +104,9 @@ func (f *finder) document(kind string, o metav1.Object) *manifests.Document {
 	return f.set.Find(group, kind, o.GetNamespace(), o.GetName())
 }
 
-func (f *finder) gatewayDocument(g *gatewayv1.Gateway) *manifests.Document { return f.document("Gateway", g) }
+func (f *finder) gatewayDocument(g *gatewayv1.Gateway) *manifests.Document {
+	return f.document("Gateway", g)
+}
 
 // backend tells what is wrong with the targets of a Backend.
 func (f *finder) backend(b *v1alpha1.Backend) {
@@ -237,6 +259,9 @@ func wouldBe(condition, reason, message string) string {
 	if condition == string(gatewayv1.RouteConditionPartiallyInvalid) {
 		return fmt.Sprintf("would be partially invalid: %s", message)
 	}
+	if reason == "" {
+		return fmt.Sprintf("%s would be False: %s", condition, message)
+	}
 	return fmt.Sprintf("%s would be False, %s: %s", condition, reason, message)
 }
 
@@ -248,6 +273,11 @@ func fieldIn(message, otherwise string) string {
 		return field
 	}
 	return otherwise
+}
+
+// missing says that a reference leads nowhere, as far as the files go.
+func missing(field, kind, namespace, name string) string {
+	return fmt.Sprintf("%s: %s %s/%s is not in these files", field, kind, namespace, name)
 }
 
 // tlsPolicy tells of references of a BackendTLSPolicy to what is not there. What is wrong with one that is in use is
@@ -264,7 +294,7 @@ func (f *finder) tlsPolicy(p *gatewayv1.BackendTLSPolicy) {
 			continue
 		}
 		if f.set.Find("", "Service", p.Namespace, string(ref.Name)) == nil {
-			f.add(d, manifests.Warning, field+".name", fmt.Sprintf("%s.name: Service %s/%s is not in these files", field, p.Namespace, ref.Name))
+			f.add(d, manifests.Warning, field+".name", missing(field+".name", "Service", p.Namespace, string(ref.Name)))
 		}
 	}
 	if f.inUse(p) {
@@ -273,7 +303,7 @@ func (f *finder) tlsPolicy(p *gatewayv1.BackendTLSPolicy) {
 	for i, ref := range p.Spec.Validation.CACertificateRefs {
 		field := fmt.Sprintf("spec.validation.caCertificateRefs[%d]", i)
 		if ref.Group == corev1.GroupName && ref.Kind == "ConfigMap" && f.set.Find("", "ConfigMap", p.Namespace, string(ref.Name)) == nil {
-			f.add(d, manifests.Warning, field+".name", fmt.Sprintf("%s.name: ConfigMap %s/%s is not in these files", field, p.Namespace, ref.Name))
+			f.add(d, manifests.Warning, field+".name", missing(field+".name", "ConfigMap", p.Namespace, string(ref.Name)))
 		}
 	}
 }

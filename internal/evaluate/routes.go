@@ -18,6 +18,7 @@ package evaluate
 
 import (
 	"fmt"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -48,7 +49,7 @@ func (f *finder) route(route *gatewayv1.HTTPRoute) {
 			continue
 		}
 		field := fmt.Sprintf("spec.parentRefs[%d]", i)
-		f.add(d, manifests.Warning, field, fmt.Sprintf("%s: Gateway %s/%s is not in these files", field, parentNamespace(route, ref), ref.Name))
+		f.add(d, manifests.Warning, field, missing(field, "Gateway", parentNamespace(route, ref), string(ref.Name)))
 		// What is wrong with the route apart from its parent can be told without the Gateway.
 		for _, status := range f.translate(standIn(route, ref), []gatewayv1.HTTPRoute{*route}).Routes[key] {
 			f.parent(d, nil, &status)
@@ -62,8 +63,24 @@ func (f *finder) parent(d, gateway *manifests.Document, status *gatewayv1.RouteP
 		if f.follows(gateway, &c) {
 			continue
 		}
-		f.add(d, manifests.Warning, fieldIn(c.Message, "spec.parentRefs"), wouldBe(c.Type, c.Reason, c.Message))
+		messages := perField(c.Message)
+		for i, message := range messages {
+			reason := c.Reason
+			if i > 0 {
+				reason = "" // A condition has the reason of its first problem only.
+			}
+			f.add(d, manifests.Warning, fieldIn(message, "spec.parentRefs"), wouldBe(c.Type, reason, message))
+		}
 	}
+}
+
+// perField cuts a message that is about several fields into one for each.
+func perField(message string) []string {
+	parts := strings.Split(message, "; spec.")
+	for i := 1; i < len(parts); i++ {
+		parts[i] = "spec." + parts[i]
+	}
+	return parts
 }
 
 // follows is whether a condition only follows from errors that are told already.

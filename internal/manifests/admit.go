@@ -38,13 +38,11 @@ import (
 func (p *Parser) admitCustom(set *Set, d *Document, s *crdschema.Schema) {
 	d.settle(s.Namespaced)
 	r := &report{set: set, document: d, root: schemaTree{schema: s.Root(), root: true}}
-	decodable := r.metadata()
+	r.metadata()
 	unknown, err := s.Decode(d.value)
 	r.unknown(unknown)
 	if err != nil {
 		r.add(Error, LayerDecoding, "", err.Error())
-	}
-	if !decodable || err != nil {
 		set.keep(d)
 		return
 	}
@@ -79,8 +77,7 @@ func (p *Parser) admitCore(set *Set, d *Document, kind *coreKind) {
 	r.unknown(types.unknown)
 	r.errors(LayerDecoding, types.errs)
 	r.requireName()
-	if len(types.errs) > 0 || !set.keep(d) || !set.store(d) {
-		set.keepBroken(d)
+	if !set.keep(d) || !set.store(d) {
 		return
 	}
 	r.errors(LayerSchema, kind.validate(set, d, p.options))
@@ -131,6 +128,8 @@ type report struct {
 	root     fieldTree
 	// refused are the fields that there is an error about, by the layer that has it.
 	refused map[string]Layer
+	// misspelt are the fields that unknown ones were probably meant to be. It is of no use to say that they are missing.
+	misspelt map[string]bool
 }
 
 func (r *report) add(severity Severity, layer Layer, field, message string) {
@@ -146,53 +145,61 @@ func (r *report) add(severity Severity, layer Layer, field, message string) {
 	r.set.add(r.document.finding(severity, layer, field, message))
 }
 
-// errors reports the errors of a layer, but nothing about fields that an earlier layer refuses.
+// errors reports the errors of a layer, but nothing about fields that an earlier layer refuses, or refuses to look into.
 func (r *report) errors(layer Layer, errs field.ErrorList) {
 	for _, err := range errs {
-		if by, refused := r.refused[err.Field]; !refused || by == layer {
+		missing := err.Type == field.ErrorTypeRequired && r.misspelt[err.Field]
+		if !missing && !r.refusedBefore(layer, err.Field) {
 			r.add(Error, layer, err.Field, err.Error())
 		}
 	}
 }
 
-// unknown reports unknown fields. The field that was probably meant counts as refused, because it is of no use to say
-// that it is missing.
+func (r *report) refusedBefore(layer Layer, field string) bool {
+	for {
+		if by, refused := r.refused[field]; refused && by != layer {
+			return true
+		}
+		end := strings.LastIndexAny(field, ".[")
+		if end < 0 {
+			return false
+		}
+		field = field[:end]
+	}
+}
+
+// unknown reports unknown fields.
 func (r *report) unknown(paths []string) {
 	for _, path := range paths {
 		message, meant := unknownField(r.root, path)
 		r.add(Error, LayerDecoding, path, message)
+		if r.misspelt == nil {
+			r.misspelt = map[string]bool{}
+		}
 		if meant != "" {
-			r.refused[meant] = LayerDecoding
+			r.misspelt[meant] = true
+			// Where one of several fields is required, it is the object with them that lacks one.
+			r.misspelt[meant[:max(strings.LastIndexByte(meant, '.'), 0)]] = true
 		}
 	}
 }
 
-// metadata checks the object's metadata, of which the schemas of CRDs say nothing. It returns whether it can be
-// decoded.
-func (r *report) metadata() bool {
+// metadata checks the object's metadata, of which the schemas of CRDs say nothing.
+func (r *report) metadata() {
 	types := typeProblems{root: r.root}
-	types.check(r.document.value["metadata"], reflect.TypeFor[metav1.ObjectMeta](), field.NewPath("metadata"))
+	if !types.check(r.document.value["metadata"], reflect.TypeFor[metav1.ObjectMeta](), field.NewPath("metadata")) {
+		r.document.value["metadata"] = map[string]any{}
+	}
 	r.unknown(types.unknown)
 	r.errors(LayerDecoding, types.errs)
-	if len(types.unknown) > 0 {
-		dropUnknown(r.document.value["metadata"], types.unknown)
-	}
-	return len(types.errs) == 0
-}
-
-// dropUnknown removes the unknown fields of metadata, as the API server does.
-func dropUnknown(metadata any, unknown []string) {
-	fields, _ := metadata.(map[string]any)
-	for _, path := range unknown {
-		delete(fields, strings.TrimPrefix(path, "metadata."))
-	}
 }
 
 // requireName refuses generated names: what is applied from files needs a name to be found by again.
 func (r *report) requireName() {
 	metadata, _ := r.document.value["metadata"].(map[string]any)
 	if generate, _ := metadata["generateName"].(string); generate != "" && r.document.Name == "" {
-		r.add(Error, LayerSchema, "metadata.name", "metadata.name: Required value: generateName works with `kubectl create` only: write a name")
+		r.add(Error, LayerDecoding, "metadata.name",
+			"metadata.name: Required value: generateName works with `kubectl create` only: write a name")
 	}
 }
 

@@ -58,12 +58,14 @@ func newCoreKind[T any, P object[T]](
 	namespaced bool, names apivalidation.ValidateNameFunc, list func(*Set) []T,
 	check func(P, Options) field.ErrorList, warn func(P) []string,
 ) *coreKind {
+	// Objects are appended, but for a namespace that takes the place of one that was assumed.
 	find := func(s *Set, d *Document) P {
 		objects := list(s)
-		i := slices.IndexFunc(objects, func(o T) bool {
-			return P(&o).GetNamespace() == d.Namespace && P(&o).GetName() == d.Name
-		})
-		return P(&objects[i])
+		if !namespaced {
+			i := slices.IndexFunc(objects, func(o T) bool { return P(&o).GetName() == d.Name })
+			return P(&objects[i])
+		}
+		return P(&objects[len(objects)-1])
 	}
 	return &coreKind{
 		goType: reflect.TypeFor[T](), namespaced: namespaced,
@@ -259,4 +261,3 @@ func validateDataKeys[V any](data map[string]V, path *field.Path) field.ErrorLis
 	slices.SortFunc(errs, func(a, b *field.Error) int { return strings.Compare(a.Field, b.Field) })
 	return errs
 }
-

@@ -161,9 +161,14 @@ func (p *Parser) identify(set *Set, d *Document) bool {
 	return complete
 }
 
-// settle puts the object into the namespace default if its kind is in namespaces and it names none.
+// settle puts the object into the namespace default if its kind is in namespaces and it names none, and into none if its
+// kind is not.
 func (d *Document) settle(namespaced bool) {
-	if !namespaced || d.Namespace != "" {
+	if !namespaced {
+		d.Namespace = ""
+		return
+	}
+	if d.Namespace != "" {
 		return
 	}
 	d.Namespace = metav1.NamespaceDefault

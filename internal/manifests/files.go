@@ -96,15 +96,15 @@ func (r *reader) readPath(path string) {
 		return
 	}
 	if info.IsDir() {
-		r.readDir(path, r.real(path), nil)
+		r.readDir(path, r.resolve(path), nil)
 		return
 	}
 	r.readFile(path)
 }
 
 // readDir reads a directory's files. Parents are the directories that led here, because links can lead in a circle.
-func (r *reader) readDir(path, real string, parents []string) {
-	if slices.Contains(parents, real) {
+func (r *reader) readDir(path, resolved string, parents []string) {
+	if slices.Contains(parents, resolved) {
 		return
 	}
 	entries, err := os.ReadDir(path)
@@ -123,7 +123,7 @@ func (r *reader) readDir(path, real string, parents []string) {
 		case err != nil:
 			r.fail(err)
 		case info.IsDir() && r.source.Recursive:
-			r.readDir(child, r.real(child), append(parents, real))
+			r.readDir(child, r.resolve(child), append(parents, resolved))
 		case info.Mode().IsRegular() && IsManifestName(entry.Name()):
 			r.readFile(child)
 		}
@@ -135,10 +135,10 @@ func IsManifestName(name string) bool {
 	return slices.Contains([]string{".yaml", ".yml", ".json"}, strings.ToLower(filepath.Ext(name)))
 }
 
-// real returns the path without links, or the path itself if that can't be told.
-func (r *reader) real(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
+// resolve returns the path without links, or the path itself if that can't be told.
+func (r *reader) resolve(path string) string {
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		path = resolved
 	}
 	if absolute, err := filepath.Abs(path); err == nil {
 		return absolute
@@ -153,15 +153,15 @@ func (r *reader) readFile(path string) {
 		return
 	}
 	defer func() { _ = file.Close() }()
-	r.take(path, r.real(path), file)
+	r.take(path, r.resolve(path), file)
 }
 
 // take reads a file, within the bounds.
-func (r *reader) take(name, real string, from io.Reader) {
-	if r.seen[real] {
+func (r *reader) take(name, resolved string, from io.Reader) {
+	if r.seen[resolved] {
 		return
 	}
-	r.seen[real] = true
+	r.seen[resolved] = true
 	if len(r.files) == maxFiles {
 		r.fail(fmt.Errorf("%s: more than %d files: name fewer", name, maxFiles))
 		return

@@ -81,7 +81,7 @@ func (p *Parser) admit(set *Set, d *Document) {
 	schema, err := p.schemas.Lookup(d.Kind)
 	switch {
 	case err != nil:
-		set.add(d.finding(Error, LayerDecoding, "apiVersion", fmt.Sprintf("apiVersion: %v", err)))
+		set.add(d.finding(Error, LayerDecoding, "apiVersion", fmt.Sprintf("apiVersion: Invalid value: %q: %v", d.Kind.GroupVersion(), err)))
 		d.Invalid = true
 	case schema != nil:
 		p.admitCustom(set, d, schema)
@@ -94,7 +94,7 @@ func (p *Parser) admit(set *Set, d *Document) {
 
 // keep puts the object of a document into the set, unless another document has it already.
 func (s *Set) keep(d *Document) bool {
-	if first := s.byKey[d.key()]; first != nil {
+	if first := s.byKey[d.key()]; first != nil && d.Name != "" {
 		s.add(d.finding(Error, LayerDecoding, "metadata.name", fmt.Sprintf(
 			"metadata.name: Duplicate value: %q: %s has a %s of this name already: remove one of the two, or rename it",
 			d.Name, first.Place("metadata.name"), d.Kind.Kind)))

@@ -74,13 +74,6 @@ func (s *Set) AnyInvalid(group, kind string) bool {
 	})
 }
 
-// keepBroken notes that an object is there that can't be decoded.
-func (s *Set) keepBroken(d *Document) {
-	if s.byKey[d.key()] == nil {
-		s.keep(d)
-	}
-}
-
 // epoch is the creation time of the first document. All that counts is the order.
 var epoch = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)
 
@@ -106,7 +99,10 @@ func (s *Set) store(d *Document) bool {
 	case "EndpointSlice":
 		s.EndpointSlices, err = appended(s, s.EndpointSlices, d)
 	case "Namespace":
-		s.Namespaces, err = appended(s, s.Namespaces, d)
+		var decoded []corev1.Namespace
+		if decoded, err = appended(s, decoded, d); err == nil {
+			s.storeNamespace(&decoded[0])
+		}
 	case "ConfigMap":
 		s.ConfigMaps, err = appended(s, s.ConfigMaps, d)
 	case "Secret":
@@ -133,9 +129,6 @@ func appended[T any, P object[T]](s *Set, list []T, d *Document) ([]T, error) {
 	o.SetUID(uidOf(d.key()))
 	o.SetCreationTimestamp(metav1.Time{Time: epoch.Add(time.Duration(len(s.Documents)) * time.Second)})
 	o.SetGeneration(1)
-	if namespace, ok := any(o).(*corev1.Namespace); ok {
-		return list, s.storeNamespace(namespace)
-	}
 	return append(list, decoded), nil
 }
 
@@ -147,7 +140,7 @@ func uidOf(key Key) types.UID {
 }
 
 // storeNamespace adds a namespace of a file, or puts it in the place of one that was only assumed.
-func (s *Set) storeNamespace(namespace *corev1.Namespace) error {
+func (s *Set) storeNamespace(namespace *corev1.Namespace) {
 	if namespace.Labels == nil {
 		namespace.Labels = map[string]string{}
 	}
@@ -155,10 +148,9 @@ func (s *Set) storeNamespace(namespace *corev1.Namespace) error {
 	i := slices.IndexFunc(s.Namespaces, func(n corev1.Namespace) bool { return n.Name == namespace.Name })
 	if i >= 0 {
 		s.Namespaces[i] = *namespace
-		return nil
+		return
 	}
 	s.Namespaces = append(s.Namespaces, *namespace)
-	return nil
 }
 
 // ensureNamespace assumes a namespace that an object is in. It has the label that an API server gives every namespace.

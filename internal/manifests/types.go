@@ -30,53 +30,61 @@ import (
 )
 
 // typeProblems compares a value with the Go type that it is to be decoded into, as strict decoding does, but tells
-// all that does not fit instead of the first, and exactly where.
+// all that does not fit instead of the first, and exactly where. What does not fit is made null in the value, so that
+// the rest can be decoded.
 type typeProblems struct {
 	root    fieldTree
 	errs    field.ErrorList
 	unknown []string
 }
 
-// check compares one value, at a path.
-func (p *typeProblems) check(value any, t reflect.Type, path *field.Path) {
+// check compares one value, at a path. It returns false if the value as a whole does not fit.
+func (p *typeProblems) check(value any, t reflect.Type, path *field.Path) bool {
 	t = indirect(t)
 	switch {
 	case value == nil: // null stands for nothing at all, everywhere.
+		return true
 	case isOpaque(t):
-		p.checkOpaque(value, t, path)
+		return p.checkOpaque(value, t, path)
 	case t.Kind() == reflect.Struct:
-		p.checkStruct(value, t, path)
+		return p.checkStruct(value, t, path)
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8:
 		text, ok := value.(string)
 		if _, err := base64.StdEncoding.DecodeString(text); !ok || err != nil {
-			p.refuse(path, field.OmitValueType{}, "must be a string in base64")
+			return p.refuse(path, field.OmitValueType{}, "must be a string in base64")
 		}
+		return true
 	case t.Kind() == reflect.Slice:
 		items, ok := value.([]any)
 		if !ok {
-			p.refuse(path, typeName(value), "must be a list")
+			return p.refuse(path, typeName(value), "must be a list")
 		}
 		for i, item := range items {
-			p.check(item, t.Elem(), path.Index(i))
+			if !p.check(item, t.Elem(), path.Index(i)) {
+				items[i] = nil
+			}
 		}
+		return true
 	case t.Kind() == reflect.Map:
 		fields, ok := value.(map[string]any)
 		if !ok {
-			p.refuse(path, typeName(value), "must be an object")
+			return p.refuse(path, typeName(value), "must be an object")
 		}
 		for _, key := range slices.Sorted(maps.Keys(fields)) {
-			p.check(fields[key], t.Elem(), path.Key(key))
+			if !p.check(fields[key], t.Elem(), path.Key(key)) {
+				fields[key] = nil
+			}
 		}
+		return true
 	default:
-		p.checkScalar(value, t, path)
+		return p.checkScalar(value, t, path)
 	}
 }
 
-func (p *typeProblems) checkStruct(value any, t reflect.Type, path *field.Path) {
+func (p *typeProblems) checkStruct(value any, t reflect.Type, path *field.Path) bool {
 	fields, ok := value.(map[string]any)
 	if !ok {
-		p.refuse(path, typeName(value), "must be an object")
-		return
+		return p.refuse(path, typeName(value), "must be an object")
 	}
 	known := jsonFields(t)
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
@@ -84,15 +92,19 @@ func (p *typeProblems) checkStruct(value any, t reflect.Type, path *field.Path) 
 		if path != nil {
 			child = path.Child(name)
 		}
-		if fieldType, found := known[name]; found {
-			p.check(fields[name], fieldType, child)
-			continue
+		fieldType, found := known[name]
+		switch {
+		case !found:
+			p.unknown = append(p.unknown, child.String())
+			delete(fields, name)
+		case !p.check(fields[name], fieldType, child):
+			fields[name] = nil
 		}
-		p.unknown = append(p.unknown, child.String())
 	}
+	return true
 }
 
-func (p *typeProblems) checkScalar(value any, t reflect.Type, path *field.Path) {
+func (p *typeProblems) checkScalar(value any, t reflect.Type, path *field.Path) bool {
 	ok, want := true, ""
 	switch t.Kind() {
 	case reflect.String:
@@ -111,23 +123,26 @@ func (p *typeProblems) checkScalar(value any, t reflect.Type, path *field.Path) 
 		ok, want = isFloat || isInt, "must be a number"
 	}
 	if !ok {
-		p.refuse(path, typeName(value), want)
+		return p.refuse(path, typeName(value), want)
 	}
+	return true
 }
 
 // checkOpaque asks a type that decodes itself, such as a time or a number or name.
-func (p *typeProblems) checkOpaque(value any, t reflect.Type, path *field.Path) {
+func (p *typeProblems) checkOpaque(value any, t reflect.Type, path *field.Path) bool {
 	encoded, err := json.Marshal(value)
 	if err == nil {
 		err = json.Unmarshal(encoded, reflect.New(t).Interface())
 	}
 	if err != nil {
-		p.refuse(path, typeName(value), fmt.Sprintf("is no valid %s: %v", t.Name(), err))
+		return p.refuse(path, typeName(value), fmt.Sprintf("is no valid %s", t.Name()))
 	}
+	return true
 }
 
-func (p *typeProblems) refuse(path *field.Path, value any, detail string) {
+func (p *typeProblems) refuse(path *field.Path, value any, detail string) bool {
 	p.errs = append(p.errs, field.TypeInvalid(path, value, detail))
+	return false
 }
 
 // typeName names the type that a value has. The value itself may be large, or a secret.

@@ -36,13 +36,27 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 )
 
-// serveAdmin serves the admin endpoint until the context ends: /metrics, /healthz, /readyz and /config.
-func serveAdmin(ctx context.Context, listener net.Listener, data *dataPlane, registry *prometheus.Registry, log *slog.Logger) error {
+// Admin is what an admin endpoint shows.
+type Admin struct {
+	// Ready returns nil once what there is of that generation is served; 0 stands for any.
+	Ready func(generation int64) error
+	// Config returns the configuration, which has no secrets, as a value to encode as JSON.
+	Config  func() any
+	Metrics prometheus.Gatherer
+}
+
+// serveAdmin serves the admin endpoint of one data plane until the context ends.
+func serveAdmin(ctx context.Context, listener net.Listener, data *dataPlane, registry prometheus.Gatherer, log *slog.Logger) error {
+	return Admin{Ready: data.ready, Config: func() any { return data.dump() }, Metrics: registry}.Serve(ctx, listener, log)
+}
+
+// Serve serves the admin endpoint until the context ends: /metrics, /healthz, /readyz and /config.
+func (a Admin) Serve(ctx context.Context, listener net.Listener, log *slog.Logger) error {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.Metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	mux.HandleFunc("GET /readyz", data.serveReady)
-	mux.HandleFunc("GET /config", data.serveConfig)
+	mux.HandleFunc("GET /readyz", a.serveReady)
+	mux.HandleFunc("GET /config", a.serveConfig)
 	s := &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -61,7 +75,7 @@ func serveAdmin(ctx context.Context, listener net.Listener, data *dataPlane, reg
 
 // serveReady answers 200 once a snapshot is served on all ports: with ?generation=N, one of that generation of the
 // Gateway or a later one. Otherwise 503 and the reason.
-func (d *dataPlane) serveReady(w http.ResponseWriter, r *http.Request) {
+func (a Admin) serveReady(w http.ResponseWriter, r *http.Request) {
 	var generation int64
 	if asked := r.URL.Query().Get("generation"); asked != "" {
 		var err error
@@ -70,7 +84,7 @@ func (d *dataPlane) serveReady(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if err := d.ready(generation); err != nil {
+	if err := a.Ready(generation); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
@@ -89,12 +103,20 @@ type configDump struct {
 
 // serveConfig shows the snapshot, to this machine only, and not to a web page whose name was made to resolve to this
 // machine. There are no secrets in it: certificates are public, and keys are elsewhere.
-func (d *dataPlane) serveConfig(w http.ResponseWriter, r *http.Request) {
+func (a Admin) serveConfig(w http.ResponseWriter, r *http.Request) {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !from.Addr().Unmap().IsLoopback() || !namesLoopback(r.Host) {
 		http.Error(w, "/config is for requests from this machine only", http.StatusForbidden)
 		return
 	}
+	w.Header().Set("Content-Type", "application/json")
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	_ = encoder.Encode(a.Config())
+}
+
+// dump returns what is served.
+func (d *dataPlane) dump() configDump {
 	var dump configDump
 	if err := d.ready(0); err != nil {
 		dump.Problem = err.Error()
@@ -103,10 +125,7 @@ func (d *dataPlane) serveConfig(w http.ResponseWriter, r *http.Request) {
 		dump.Generation, dump.Listeners = s.config.Generation, s.config.Listeners
 		dump.Backends = s.config.Backends
 	}
-	w.Header().Set("Content-Type", "application/json")
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(dump)
+	return dump
 }
 
 // namesLoopback returns whether a Host header names this machine.

@@ -46,7 +46,7 @@ func serveAdminOf(p *plane) func(path string) answer {
 			p.t.Error(err)
 		}
 	})
-	port := int32(listener.Addr().(*net.TCPAddr).Port) //nolint:gosec // a port number
+	port := int32(listener.Addr().(*net.TCPAddr).Port)
 	return func(path string) answer {
 		p.t.Helper()
 		a, err := p.do(http.MethodGet, port, path, "", nil)
@@ -146,7 +146,7 @@ func TestConfigIsForThisMachineOnly(t *testing.T) {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/config", nil)
 		r.RemoteAddr, r.Host = c.from, c.host
 		w := httptest.NewRecorder()
-		p.serveConfig(w, r)
+		Admin{Config: func() any { return p.dump() }}.serveConfig(w, r)
 		if w.Code != c.want {
 			t.Errorf("from %q with Host %q: got %d, want %d", c.from, c.host, w.Code, c.want)
 		}

@@ -158,7 +158,8 @@ func (d *dataPlane) serve(w http.ResponseWriter, r *http.Request, number int32) 
 	case backend.Invalid != "":
 		// Why is for those who can read the route's status: it may name what the client must not know.
 		d.log.Debug("Route can't be served", "route", matched.Route, "reason", backend.Invalid)
-		http.Error(w, "the backend of this route can't be used; the status of HTTPRoute "+matched.Route+" says why", http.StatusInternalServerError)
+		http.Error(w, "the backend of this route can't be used; the status of HTTPRoute "+matched.Route+" says why",
+			http.StatusInternalServerError)
 	default:
 		d.mcp.Serve(w, r, s.backends, backend.MCP, p.site)
 	}

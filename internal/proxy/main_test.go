@@ -42,10 +42,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
 )
 
-func TestMain(m *testing.M) {
-	// The logging library that controller-runtime brings starts a goroutine for the whole life of the process.
-	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 20 * time.Second
 
@@ -114,6 +111,7 @@ func newPlane(t *testing.T) *plane {
 	}
 	upstreams := upstream.New(upstream.Options{Limits: o.Limits, AllowLoopback: true, UserAgent: "dynamic-mcp/test"})
 	mcp := server.New(server.Options{Log: o.Log, Limits: o.Limits, Upstream: upstreams, Keys: keys, Version: o.Version})
+	RegisterProcessMetrics(p.registry)
 	p.dataPlane = newDataPlane(o, mcp, newMetrics(p.registry))
 	transport := &http.Transport{}
 	p.client = &http.Client{Transport: transport}
@@ -230,7 +228,7 @@ func freePorts(t *testing.T, count int) []int32 {
 	for i := range ports {
 		l := occupy(t, 0)
 		defer func() { _ = l.Close() }()
-		ports[i] = int32(l.Addr().(*net.TCPAddr).Port) //nolint:gosec // a port number
+		ports[i] = int32(l.Addr().(*net.TCPAddr).Port)
 	}
 	return ports
 }

@@ -31,7 +31,13 @@ type metrics struct {
 	ready      *prometheus.GaugeVec
 }
 
-func newMetrics(registry *prometheus.Registry) *metrics {
+// RegisterProcessMetrics registers what is the same for the whole process, however many Gateways it serves.
+func RegisterProcessMetrics(registry prometheus.Registerer) {
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+}
+
+// newMetrics registers what is different for each Gateway.
+func newMetrics(registry prometheus.Registerer) *metrics {
 	m := &metrics{
 		generation: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "dynamic_mcp_snapshot_generation", Help: "Generation of the Gateway that is served.",
@@ -46,9 +52,19 @@ func newMetrics(registry *prometheus.Registry) *metrics {
 			Name: "dynamic_mcp_target_ready", Help: "Whether a target can be used: 1 or 0.",
 		}, []string{"backend", "target"}),
 	}
-	registry.MustRegister(m.generation, m.snapshots, m.rejected, m.ready,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(m.all()...)
 	return m
+}
+
+func (m *metrics) all() []prometheus.Collector {
+	return []prometheus.Collector{m.generation, m.snapshots, m.rejected, m.ready}
+}
+
+// unregister takes the metrics back, so that those of a Gateway that is gone are gone too.
+func (m *metrics) unregister(registry prometheus.Registerer) {
+	for _, collector := range m.all() {
+		registry.Unregister(collector)
+	}
 }
 
 // applied notes a configuration that was taken.

@@ -34,8 +34,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/server"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
 )
 
 // Options configure a proxy.
@@ -66,34 +64,24 @@ type Options struct {
 
 // Run serves a Gateway until the context ends, and then drains.
 func Run(ctx context.Context, o Options) error {
-	upstreams := upstream.New(upstream.Options{
-		Limits:        o.Limits,
-		AllowLoopback: o.AllowLoopbackUpstreams,
-		UserAgent:     "dynamic-mcp/" + o.Version,
-	})
-	defer upstreams.Close()
-	mcp := server.New(server.Options{
-		Log:            o.Log,
-		Limits:         o.Limits,
-		Upstream:       upstreams,
-		Version:        o.Version,
-		AllowedOrigins: o.AllowedOrigins,
-	})
-	defer mcp.Close()
 	registry := prometheus.NewRegistry()
-	data := newDataPlane(o, mcp, newMetrics(registry))
+	RegisterProcessMetrics(registry)
+	plane := NewDataPlane(o, registry)
 	admin, err := listenAdmin(o.AdminAddress, o.AdminAddressFile)
 	if err != nil {
+		plane.Close(0)
 		return err
 	}
 	adminDone := make(chan error, 1)
 	adminCtx, endAdmin := context.WithCancel(context.WithoutCancel(ctx))
-	go func() { adminDone <- serveAdmin(adminCtx, admin, data, registry, o.Log) }()
+	go func() { adminDone <- serveAdmin(adminCtx, admin, plane.data, registry, o.Log) }()
 
-	watchErr := watch(ctx, o, logr.FromSlogHandler(o.Log.Handler()), data)
-	data.drain(o.DrainTimeout)
+	watchErr := watch(ctx, o, logr.FromSlogHandler(o.Log.Handler()), plane.data)
+	plane.data.drain(o.DrainTimeout)
 	endAdmin()
-	return errors.Join(watchErr, <-adminDone)
+	err = errors.Join(watchErr, <-adminDone)
+	plane.Close(0)
+	return err
 }
 
 // listenAdmin binds the admin endpoint and writes its address to the file, all at once: whoever reads the file reads

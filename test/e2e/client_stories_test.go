@@ -59,7 +59,6 @@ func inspect(ctx context.Context, url string, args ...string) *node.Inspection {
 var _ = Describe("a raw client", func() {
 	It("is given the server's bytes", storyTimeout, func(ctx SpecContext) {
 		for _, request := range []string{
-			`{"jsonrpc":"2.0","id":"one","method":"tools/list"}`,
 			`{"jsonrpc":"2.0","id":4503599627370497,"method":"tools/call","params":` +
 				`{"name":"echo","arguments":{"message":"\u00e4\ud83d\ude00<&>\u2028"}}}`,
 			`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"get-structured-content",` +
@@ -74,6 +73,13 @@ var _ = Describe("a raw client", func() {
 		}
 	})
 
+	It("is given the server's bytes of every tool in a list", storyTimeout, func(ctx SpecContext) {
+		const request = `{"jsonrpc":"2.0","id":"one","method":"tools/list"}`
+		direct := tools(openSession(ctx, everything.URL()).mustSend(ctx, request))
+		Expect(direct).NotTo(BeEmpty())
+		Expect(tools(openSession(ctx, gatewayURL+"/mcp").mustSend(ctx, request))).To(Equal(direct))
+	})
+
 	It("never sees the server's own session id", storyTimeout, func(ctx SpecContext) {
 		session := openSession(ctx, gatewayURL+"/mcp")
 		list := session.mustSend(ctx, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
@@ -85,6 +91,22 @@ var _ = Describe("a raw client", func() {
 		}
 	})
 })
+
+// tools returns the tools in the answer to tools/list, each as it was sent.
+func tools(list answer) []string {
+	GinkgoHelper()
+	var message struct {
+		Result struct {
+			Tools []json.RawMessage `json:"tools"`
+		} `json:"result"`
+	}
+	Expect(json.Unmarshal([]byte(list.message()), &message)).To(Succeed(), list.body)
+	var texts []string
+	for _, tool := range message.Result.Tools {
+		texts = append(texts, string(tool))
+	}
+	return texts
+}
 
 var _ = Describe("a client of the Go SDK", func() {
 	It("sees the same server as directly", storyTimeout, func(ctx SpecContext) {

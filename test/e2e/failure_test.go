@@ -22,6 +22,7 @@ import (
 	"encoding/json"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	. "github.com/onsi/ginkgo/v2"
@@ -110,8 +111,16 @@ var _ = Describe("a proxy that is killed", func() {
 			expectWalkthroughServes(ctx)
 		})
 		told := c.seen.toolChanges()
-		relabel(ctx, "something-else")
-		Eventually(c.seen.toolChanges).Should(BeNumerically(">", told))
+		away := false
+		// The client takes its time to open its stream again, and nobody can tell it anything before.
+		Eventually(func() int {
+			if away = !away; away {
+				relabel(ctx, "something-else")
+			} else {
+				relabel(ctx, "mcp-server-everything")
+			}
+			return c.seen.toolChanges()
+		}).WithPolling(500 * time.Millisecond).Should(BeNumerically(">", told))
 	})
 })
 

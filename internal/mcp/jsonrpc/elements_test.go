@@ -25,8 +25,8 @@ import (
 
 func TestElements(t *testing.T) {
 	for text, want := range map[string][]string{
-		"[]":    nil,
-		"[1]":   {"1"},
+		"[]":  nil,
+		"[1]": {"1"},
 		`[ {"a":[1,2]} , "]" ,` + "\n" + `[[]] ]`: {`{"a":[1,2]}`, `"]"`, "[[]]"},
 	} {
 		var got []string

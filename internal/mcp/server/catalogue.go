@@ -83,6 +83,7 @@ var capabilityOf = [federation.Kinds]session.Capabilities{
 
 // merged is a catalogue and the listings that it was made of.
 type merged struct {
+	backend   *backend // Of which snapshot: targets may have been renamed since.
 	of        []*listing
 	catalogue *federation.Catalogue
 }
@@ -94,7 +95,7 @@ func (x *exchange) catalogue(ctx context.Context, kind federation.Kind, refresh 
 	cs := x.session
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if known := &cs.merged[kind]; known.catalogue != nil && sameListings(known.of, listings) && !x.backend.memory.owners.anyCooling() {
+	if known := &cs.merged[kind]; known.backend == x.backend && sameListings(known.of, listings) && !x.backend.memory.owners.anyCooling() {
 		return known.catalogue, failed
 	}
 	of := make([]federation.Listing, 0, len(listings))
@@ -111,7 +112,7 @@ func (x *exchange) catalogue(ctx context.Context, kind federation.Kind, refresh 
 	}
 	catalogue := x.backend.memory.owners.merge(ownerGroup{cs.group(), kind}, x.backend, of)
 	if len(failed) == 0 {
-		cs.merged[kind] = merged{of: listings, catalogue: catalogue}
+		cs.merged[kind] = merged{backend: x.backend, of: listings, catalogue: catalogue}
 	}
 	return catalogue, failed
 }
@@ -138,14 +139,34 @@ func (x *exchange) listings(ctx context.Context, kind federation.Kind, refresh b
 		if known != nil && known.fresh(time.Now()) && !refresh && t.usable() {
 			return nil
 		}
+		failures := x.backend.memory.failures
+		if failed, ok := failures.Get(sessionListing{t.hash, kind}); ok && !refresh && time.Now().Before(failed.until) {
+			return failed
+		}
 		asked, err := x.list(ctx, t, kind)
-		if err == nil {
+		switch {
+		case err == nil:
 			listings[i] = asked
+			failures.Remove(sessionListing{t.hash, kind})
+		case x.r.Context().Err() == nil:
+			failures.Add(sessionListing{t.hash, kind}, &recentFailure{err, time.Now().Add(failureLifetime)})
 		}
 		return err
 	})
 	return listings, errs
 }
+
+// failureLifetime is how long a target that did not list is not asked again only because another one's tool is called: it
+// would make each such call as slow as a straggler may be. Lists, and names that nobody else has, ask it all the same.
+const failureLifetime = 30 * time.Second
+
+// recentFailure is why a target did not list a moment ago.
+type recentFailure struct {
+	error
+	until time.Time
+}
+
+func (f *recentFailure) Unwrap() error { return f.error }
 
 // targetError is why a target could not be asked.
 type targetError struct {

@@ -243,11 +243,16 @@ func (ts *targetStream) keepOpen() {
 	var last upstreamSession
 	for pause := minStreamPause; ts.ctx.Err() == nil; pause = min(2*pause, maxStreamPause) {
 		now := ts.now.Load()
+		made := ts.session.untilMade()
 		us, err := ts.upstreamSession(ts.ctx, ts.session, now.target)
 		if err == nil {
+			if last.id != us.id {
+				lastEvent = "" // Of a session that is no more.
+			}
 			// A target that came later, or lost its session, may have other tools than the client knows.
 			if ts.announce || (last.version != "" && last.id != us.id) {
-				ts.session.changed(now.backend, now.target, federation.Tools, federation.Prompts, federation.Resources, federation.Templates)
+				ts.session.changed(now.backend, now.target,
+					federation.Tools, federation.Prompts, federation.Resources, federation.Templates)
 				ts.sayChanged(us.capabilities)
 			}
 			ts.announce, last = false, us
@@ -272,6 +277,8 @@ func (ts *targetStream) keepOpen() {
 		select {
 		case <-ts.ctx.Done():
 		case <-timer.C:
+		case <-made:
+			// A server that was away is back, and what it asks the client for comes only by this stream.
 		}
 		timer.Stop()
 	}
@@ -307,6 +314,14 @@ func (l *listening) relayFrom(
 	case response.StatusCode == http.StatusMethodNotAllowed:
 		return errNoStream
 	case us.id != "" && isLost(response):
+		// Servers that have no streams answer so as well.
+		lost, err := l.sessionLost(ctx, t, us)
+		if err != nil {
+			return err
+		}
+		if !lost {
+			return errNoStream
+		}
 		l.session.lose(t, us)
 		*lastEvent = ""
 		return errSessionLost
@@ -318,10 +333,27 @@ func (l *listening) relayFrom(
 	return l.relayEvents(now, us, response.Body, lastEvent)
 }
 
+// sessionLost asks the target, by a request that every server answers, whether it still knows a session.
+// https://modelcontextprotocol.io/specification/2025-11-25/basic/utilities/ping
+func (l *listening) sessionLost(ctx context.Context, t *target, us upstreamSession) (bool, error) {
+	header := http.Header{}
+	l.setOwnHeaders(header, us)
+	ctx, cancel := context.WithTimeoutCause(ctx, l.limits.ListTimeout, errors.New("it did not answer ping in time"))
+	defer cancel()
+	response, _, err := l.upstream.Do(ctx, t.requests, &upstream.Request{
+		Method: http.MethodPost, Header: header, Endpoint: us.endpoint, Body: []byte(`{"jsonrpc":"2.0","id":"ping","method":"ping"}`),
+	})
+	if err != nil {
+		return false, err
+	}
+	defer closeBody(response.Body)
+	return isLost(response), nil
+}
+
 func (l *listening) relayEvents(now *targetNow, us upstreamSession, body io.Reader, lastEvent *string) error {
 	events := sse.NewReader(body, int(l.limits.MaxMessage))
 	defer events.Close()
-	owner := &streamOwner{Server: l.Server, backend: now.backend, session: l.session, target: now.target, upstream: us}
+	owner := &streamOwner{Server: l.Server, r: l.r, backend: now.backend, session: l.session, target: now.target, upstream: us}
 	var event sse.Event
 	for {
 		if err := events.Next(&event); err != nil {

@@ -74,6 +74,9 @@ func TestClientsStreamOutlivesTheServers(t *testing.T) {
 			var asked atomic.Int32
 			server.get = func(w http.ResponseWriter, r *http.Request) {
 				if asked.Add(1) == 1 {
+					if name == "the session is lost" {
+						server.forget()
+					}
 					first(w, r)
 					return
 				}

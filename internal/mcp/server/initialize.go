@@ -244,6 +244,9 @@ func (s *Server) initializeLate(ctx context.Context, cs *clientSession, t *targe
 		message := append([]byte(`{"jsonrpc":"2.0","id":"level","method":"logging/setLevel","params":`), level...)
 		messages = append(messages, append(message, '}'))
 	}
+	if us.capabilities.Has(session.CapabilitySubscribe) {
+		messages = append(messages, cs.subscriptions(t)...)
+	}
 	for _, message := range messages {
 		header = http.Header{}
 		s.setOwnHeaders(header, us)

@@ -41,11 +41,14 @@ const (
 type backendMemory struct {
 	owners *owners
 	shared *lru.Cache[sharedListing, *listing]
+	// failures are the lists that could not be had a moment ago.
+	failures *lru.Cache[sessionListing, *recentFailure]
 }
 
 func newBackendMemory() *backendMemory {
 	shared, _ := lru.New[sharedListing, *listing](maxSharedListings)
-	return &backendMemory{owners: newOwners(), shared: shared}
+	failures, _ := lru.New[sessionListing, *recentFailure](maxSharedListings)
+	return &backendMemory{owners: newOwners(), shared: shared, failures: failures}
 }
 
 // owners remembers which target had which bare name. A Service that is deleted and made anew is the same target as long
@@ -83,12 +86,16 @@ func (o *owners) anyCooling() bool {
 	return until != 0 && o.now().Unix() <= until
 }
 
-// update notes which targets have left a Backend, and which are back.
-func (o *owners) update(b *backend) {
+// update notes which targets have left a Backend, and which are back. Those that have another name now keep what is theirs.
+func (o *owners) update(b *backend, renamed map[config.TargetName]config.TargetName) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, names := range o.groups.Values() {
 		for name, who := range names {
+			if now, ok := renamed[who.target]; ok {
+				who.target = now
+				names[name] = who
+			}
 			present := b.named(who.target) != nil
 			switch {
 			case !present && who.lost.IsZero():

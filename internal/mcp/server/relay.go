@@ -25,6 +25,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/federation"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
@@ -80,8 +81,7 @@ func (x *exchange) relayBody(ctx context.Context, t *target, response *http.Resp
 	x.w.WriteHeader(http.StatusOK)
 	buffer := buffers.Get().(*[wholeAnswer]byte)
 	defer buffers.Put(buffer)
-	// The wrapper hides ReaderFrom, which would not use the buffer.
-	n, err := io.CopyBuffer(struct{ io.Writer }{x.w}, io.LimitReader(response.Body, limit+1), buffer[:])
+	n, err := x.copyTo(x.w, io.LimitReader(response.Body, limit+1), buffer[:])
 	if err != nil || n > limit {
 		// The client has part of an answer; a broken connection tells it so.
 		panic(http.ErrAbortHandler)
@@ -132,6 +132,27 @@ func (x *exchange) readResult(t *target, answer []byte, result jsonrpc.Span) []b
 
 var buffers = sync.Pool{New: func() any { return new([wholeAnswer]byte) }}
 
+// copyTo copies to a client, which has a deadline for each part that it is to take.
+func (s *Server) copyTo(w http.ResponseWriter, from io.Reader, buffer []byte) (int64, error) {
+	client := &deadlineWriter{ResponseWriter: w, response: http.NewResponseController(w), limit: s.limits.WriteTimeout}
+	// The connection may serve another request, which has deadlines of its own.
+	defer func() { _ = client.response.SetWriteDeadline(time.Time{}) }()
+	// The wrapper hides ReaderFrom, which would not use the buffer.
+	return io.CopyBuffer(struct{ io.Writer }{client}, from, buffer)
+}
+
+// deadlineWriter gives a client a new deadline for each write.
+type deadlineWriter struct {
+	http.ResponseWriter
+	response *http.ResponseController
+	limit    time.Duration
+}
+
+func (d *deadlineWriter) Write(p []byte) (int, error) {
+	_ = d.response.SetWriteDeadline(time.Now().Add(d.limit))
+	return d.ResponseWriter.Write(p)
+}
+
 // brokenOff says why an answer broke off.
 func brokenOff(ctx context.Context) string {
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
@@ -178,7 +199,7 @@ func (x *exchange) relayStream(ctx context.Context, t *target, us upstreamSessio
 	stream.start()
 	events := sse.NewReader(response.Body, int(x.limits.MaxMessage))
 	defer events.Close()
-	owner := &streamOwner{Server: x.Server, backend: x.backend, session: x.session, target: t, upstream: us}
+	owner := &streamOwner{Server: x.Server, r: x.r, backend: x.backend, session: x.session, target: t, upstream: us}
 	var (
 		event               sse.Event
 		answered, resumable bool
@@ -218,6 +239,7 @@ func (x *exchange) relayStream(ctx context.Context, t *target, us upstreamSessio
 // streamOwner makes the ids of a target's stream the gateway's own.
 type streamOwner struct {
 	*Server
+	r        *http.Request // Of the client, on whose behalf targets are asked.
 	backend  *backend
 	session  *clientSession
 	target   *target
@@ -308,16 +330,13 @@ func (o *streamOwner) ownNotification(data []byte, m *jsonrpc.Message) ([]jsonrp
 	return nil, nil
 }
 
-// renameURI gives a resource the name that the client knows, if the client has listed resources.
+// renameURI gives a resource the name that the client knows.
 func (o *streamOwner) renameURI(data []byte, at jsonrpc.Span) []jsonrpc.Edit {
 	uri, ok := jsonrpc.Text(data, at)
-	o.session.mu.Lock()
-	catalogue := o.session.merged[federation.Resources].catalogue
-	o.session.mu.Unlock()
-	if !ok || catalogue == nil {
+	if !ok {
 		return nil
 	}
-	if name := catalogue.NameFor(o.target.Name, uri); name != uri {
+	if name := o.resourceName(uri); name != uri {
 		return []jsonrpc.Edit{{Span: at, New: jsonrpc.AppendString(nil, name)}}
 	}
 	return nil

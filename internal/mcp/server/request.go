@@ -43,7 +43,7 @@ func (x *exchange) request() {
 		if x.message.Method == "logging/setLevel" {
 			x.rememberLogLevel()
 		}
-		x.forward(only, x.body, nil)
+		x.toOnly(only)
 	case isList:
 		x.listMerged(kind)
 	default:
@@ -53,25 +53,78 @@ func (x *exchange) request() {
 
 // routed answers a request to one of several targets.
 func (x *exchange) routed() {
-	switch x.message.Method {
-	case "tools/call":
-		x.named(federation.Tools, "name")
-	case "prompts/get":
-		x.named(federation.Prompts, "name")
-	case "resources/read", "resources/subscribe", "resources/unsubscribe":
-		x.named(federation.Resources, "uri")
-	case "completion/complete":
-		x.complete()
-	case "logging/setLevel":
+	kind, at, err := x.reference()
+	switch {
+	case err != nil:
+		x.invalidParams(err)
+	case kind != federation.Kinds:
+		x.toOwner(kind, at)
+	case x.message.Method == "logging/setLevel":
 		x.setLogLevel()
+	case len(x.backend.targets) == 1:
+		x.forward(x.backend.targets[0], x.body, nil)
 	default:
-		if len(x.backend.targets) == 1 {
-			x.forward(x.backend.targets[0], x.body, nil)
-			return
-		}
 		writeError(x.w, x.id(), &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: fmt.Sprintf(
 			"Method not found: Backend %s can't tell which of its %d servers this method is for", x.backend.Key, len(x.backend.targets))})
 	}
+}
+
+// reference returns what of a server the request names, and where; federation.Kinds if it is not that kind of request.
+func (x *exchange) reference() (kind federation.Kind, at jsonrpc.Span, err error) {
+	var field [1]jsonrpc.Span
+	switch x.message.Method {
+	case "tools/call":
+		err = jsonrpc.Lookup(x.body, x.message.Params, []string{"name"}, field[:])
+		return federation.Tools, field[0], err
+	case "prompts/get":
+		err = jsonrpc.Lookup(x.body, x.message.Params, []string{"name"}, field[:])
+		return federation.Prompts, field[0], err
+	case "resources/read", "resources/subscribe", "resources/unsubscribe":
+		err = jsonrpc.Lookup(x.body, x.message.Params, []string{"uri"}, field[:])
+		return federation.Resources, field[0], err
+	case "completion/complete":
+		return x.completed()
+	default:
+		return federation.Kinds, jsonrpc.Span{}, nil
+	}
+}
+
+// completed returns the prompt or the template of whose argument the client asks for completions.
+// https://modelcontextprotocol.io/specification/2025-11-25/server/utilities/completion
+func (x *exchange) completed() (federation.Kind, jsonrpc.Span, error) {
+	var ref [1]jsonrpc.Span
+	var fields [2]jsonrpc.Span
+	err := jsonrpc.Lookup(x.body, x.message.Params, []string{"ref"}, ref[:])
+	if err == nil {
+		err = jsonrpc.Lookup(x.body, ref[0], []string{"name", "uri"}, fields[:])
+	}
+	if fields[0].Empty() {
+		return federation.Templates, fields[1], err
+	}
+	return federation.Prompts, fields[0], err
+}
+
+// toOnly sends a request to the target that is the whole Backend, as it is. Only what the client calls by a qualified
+// name, which works in every mode, has to be looked up.
+func (x *exchange) toOnly(t *target) {
+	kind, at, err := x.reference()
+	switch {
+	case err != nil || at.Empty():
+	case begins(at.Of(x.body), t, kind):
+		x.toOwner(kind, at)
+		return
+	default:
+		if uri, ok := jsonrpc.Text(x.body, at); ok && kind == federation.Resources {
+			x.noteSubscription(t, uri, uri)
+		}
+	}
+	x.forward(t, x.body, nil)
+}
+
+// begins returns whether a name in a message, still quoted, begins as a qualified name of the target does.
+func begins(quoted []byte, t *target, kind federation.Kind) bool {
+	prefix := kind.Qualified(t.Name, "")
+	return len(quoted) > len(prefix) && string(quoted[1:1+len(prefix)]) == prefix
 }
 
 // listOnly answers a list of a target that is the whole Backend: as the target does, or empty while it does not answer.
@@ -117,36 +170,6 @@ func (x *exchange) forward(t *target, body []byte, failed func(error)) {
 	x.relay(ctx, t, us, response)
 }
 
-// named sends a request to the target that has what the request names, under the name that the target knows.
-func (x *exchange) named(kind federation.Kind, key string) {
-	var field [1]jsonrpc.Span
-	if err := jsonrpc.Lookup(x.body, x.message.Params, []string{key}, field[:]); err != nil {
-		x.invalidParams(err)
-		return
-	}
-	x.toOwner(kind, field[0])
-}
-
-// complete sends a completion to the target that has the prompt or the template.
-// https://modelcontextprotocol.io/specification/2025-11-25/server/utilities/completion
-func (x *exchange) complete() {
-	var ref [1]jsonrpc.Span
-	var fields [3]jsonrpc.Span
-	err := jsonrpc.Lookup(x.body, x.message.Params, []string{"ref"}, ref[:])
-	if err == nil {
-		err = jsonrpc.Lookup(x.body, ref[0], []string{"type", "name", "uri"}, fields[:])
-	}
-	if err != nil {
-		x.invalidParams(err)
-		return
-	}
-	if fields[1].Empty() {
-		x.toOwner(federation.Templates, fields[2])
-		return
-	}
-	x.toOwner(federation.Prompts, fields[1])
-}
-
 // toOwner sends the request to the target that has the entry which is named at that span.
 func (x *exchange) toOwner(kind federation.Kind, at jsonrpc.Span) {
 	name, ok := jsonrpc.Text(x.body, at)
@@ -155,10 +178,15 @@ func (x *exchange) toOwner(kind federation.Kind, at jsonrpc.Span) {
 		return
 	}
 	entry, e := x.find(kind, name)
-	if e != nil {
-		if x.r.Context().Err() == nil {
-			writeError(x.w, x.id(), e)
-		}
+	switch {
+	case e == nil:
+	case x.r.Context().Err() != nil:
+		return
+	case x.backend.only() != nil:
+		x.forward(x.backend.only(), x.body, nil) // It judges by itself what it does not list.
+		return
+	default:
+		writeError(x.w, x.id(), e)
 		return
 	}
 	body := x.body
@@ -168,7 +196,9 @@ func (x *exchange) toOwner(kind federation.Kind, at jsonrpc.Span) {
 			x.rewrite = func(result []byte) []byte { return renameContents(result, entry.Own, name) }
 		}
 	}
-	x.forward(x.backend.named(entry.Target), body, nil)
+	t := x.backend.named(entry.Target)
+	x.noteSubscription(t, entry.Own, name)
+	x.forward(t, body, nil)
 }
 
 func (x *exchange) invalidParams(err error) {
@@ -194,7 +224,8 @@ func (x *exchange) find(kind federation.Kind, name string) (federation.Entry, *j
 				"the server that had %q is gone; use %s to mean another one's", name, strings.Join(names, " or "))}
 		}
 		if t := x.qualifiedBy(kind, name); t != nil {
-			if i := slices.IndexFunc(failed, func(f targetError) bool { return f.target == t }); i >= 0 {
+			i := slices.IndexFunc(failed, func(f targetError) bool { return f.target == t })
+			if recent := (*recentFailure)(nil); i >= 0 && !errors.As(failed[i].err, &recent) {
 				return federation.Entry{}, asUnavailable(t, failed[i].err)
 			}
 		}

@@ -63,6 +63,10 @@ type clientSession struct {
 	merged   [federation.Kinds]merged
 	// logLevel is the params of the client's last logging/setLevel, for servers that come later.
 	logLevel []byte
+	// subscribed are the resources that the client has subscribed to at this replica, and what it calls them.
+	subscribed map[subscription]string
+	// made is closed, and replaced, when a target's side of the session has been made.
+	made chan struct{}
 }
 
 // inFlight is a request that a target is answering.
@@ -102,7 +106,7 @@ func (s *sessions) find(opened *session.Session) *clientSession {
 	if known, ok := s.known.Get(opened.SID); ok {
 		return known
 	}
-	fresh := &clientSession{Session: opened}
+	fresh := &clientSession{Session: opened, made: make(chan struct{})}
 	fresh.ended, fresh.end = context.WithCancel(context.Background())
 	s.known.Add(opened.SID, fresh)
 	return fresh
@@ -220,8 +224,26 @@ func (s *Server) startLate(cs *clientSession, t *target) *lateSession {
 			cs.forget(t.hash, late)
 		}
 		close(late.done)
+		if late.err == nil {
+			cs.tellMade()
+		}
 	})
 	return late
+}
+
+// tellMade wakes those that wait for a target to be there.
+func (cs *clientSession) tellMade() {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	close(cs.made)
+	cs.made = make(chan struct{})
+}
+
+// untilMade returns what is closed once any target's side of the session has been made.
+func (cs *clientSession) untilMade() <-chan struct{} {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.made
 }
 
 func (cs *clientSession) forget(hash session.ServiceHash, late *lateSession) {

@@ -73,6 +73,20 @@ func (b *backend) named(name config.TargetName) *target {
 	return nil
 }
 
+// renamed returns the new names of the targets that had another one in an older snapshot, by that.
+func (b *backend) renamed(older *Snapshot) map[config.TargetName]config.TargetName {
+	if older == nil || older.backends[b.Key] == nil {
+		return nil
+	}
+	renamed := map[config.TargetName]config.TargetName{}
+	for _, before := range older.backends[b.Key].targets {
+		if now := b.target(before.hash); now != nil && now.Name != before.Name {
+			renamed[before.Name] = now.Name
+		}
+	}
+	return renamed
+}
+
 // only returns the target that is the whole Backend, so that nothing need be rewritten; nil if there are others, or if
 // names are to be qualified all the same.
 func (b *backend) only() *target {
@@ -100,7 +114,7 @@ func (s *Server) Update(backends map[string]*config.Backend) *Snapshot {
 			all = append(all, t)
 		}
 		compiled.memory = previous.memoryOf(key, b.ID)
-		compiled.memory.owners.update(compiled)
+		compiled.memory.owners.update(compiled, compiled.renamed(previous))
 		next.backends[key] = compiled
 	}
 	configs := make([]*config.Target, len(all))

@@ -61,7 +61,7 @@ func TestRequestIsSentAsItIs(t *testing.T) {
 		target := testTarget(address)
 		c.change(target)
 		header := http.Header{"Content-Type": {"application/json"}, "Mcp-Session-Id": {"token"}, "User-Agent": {client.UserAgent()}}
-		status, endpoint, err := post(t, t.Context(), client, compile(t, client, target), &Request{Header: header, Body: []byte(`{"x":1}`)})
+		status, endpoint, err := post(t.Context(), t, client, compile(t, client, target), &Request{Header: header, Body: []byte(`{"x":1}`)})
 		if err != nil || status != http.StatusOK || endpoint != address {
 			t.Fatalf("%s: %d %q %v", c.name, status, endpoint, err)
 		}
@@ -113,7 +113,7 @@ func TestEndpointChoice(t *testing.T) {
 		target := compile(t, c, testTarget(a, b))
 		used := map[string]int{}
 		for range 100 { // Both are used, but for a chance of 2 in 2^100.
-			_, endpoint, err := post(t, t.Context(), c, target, &Request{})
+			_, endpoint, err := post(t.Context(), t, c, target, &Request{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -130,7 +130,7 @@ func TestEndpointChoice(t *testing.T) {
 		c := newClient(t)
 		target := compile(t, c, testTarget(refusing(t), good, refusing(t)))
 		for i := range int32(30) {
-			if _, endpoint, err := post(t, t.Context(), c, target, &Request{Body: []byte("{}")}); err != nil || endpoint != good {
+			if _, endpoint, err := post(t.Context(), t, c, target, &Request{Body: []byte("{}")}); err != nil || endpoint != good {
 				t.Fatalf("got %q, %v", endpoint, err)
 			}
 			if n := requests.Load(); n != i+1 {
@@ -141,13 +141,13 @@ func TestEndpointChoice(t *testing.T) {
 	t.Run("all refuse", func(t *testing.T) {
 		t.Parallel()
 		c := newClient(t)
-		_, _, err := post(t, t.Context(), c, compile(t, c, testTarget(refusing(t), refusing(t))), &Request{})
+		_, _, err := post(t.Context(), t, c, compile(t, c, testTarget(refusing(t), refusing(t))), &Request{})
 		wantReason(t, err, "it refuses connections")
 	})
 	t.Run("there are none", func(t *testing.T) {
 		t.Parallel()
 		c := newClient(t)
-		_, _, err := post(t, t.Context(), c, compile(t, c, testTarget()), &Request{})
+		_, _, err := post(t.Context(), t, c, compile(t, c, testTarget()), &Request{})
 		wantReason(t, err, "it has no ready endpoints")
 	})
 	t.Run("a pinned endpoint is the only one", func(t *testing.T) {
@@ -157,7 +157,7 @@ func TestEndpointChoice(t *testing.T) {
 		c := newClient(t)
 		target := compile(t, c, testTarget(a, b))
 		for range 20 {
-			if _, endpoint, err := post(t, t.Context(), c, target, &Request{Endpoint: b}); err != nil || endpoint != b {
+			if _, endpoint, err := post(t.Context(), t, c, target, &Request{Endpoint: b}); err != nil || endpoint != b {
 				t.Fatalf("got %q, %v", endpoint, err)
 			}
 		}
@@ -167,7 +167,7 @@ func TestEndpointChoice(t *testing.T) {
 		_, a := newServer(t, func(http.ResponseWriter, *http.Request) { t.Error("the other endpoint was asked") })
 		gone := refusing(t)
 		c := newClient(t)
-		_, _, err := post(t, t.Context(), c, compile(t, c, testTarget(a, gone)), &Request{Endpoint: gone})
+		_, _, err := post(t.Context(), t, c, compile(t, c, testTarget(a, gone)), &Request{Endpoint: gone})
 		wantReason(t, err, "it refuses connections")
 	})
 	t.Run("a pinned endpoint that is not listed is never dialled", func(t *testing.T) {
@@ -175,7 +175,7 @@ func TestEndpointChoice(t *testing.T) {
 		_, listed := newServer(t, func(http.ResponseWriter, *http.Request) { t.Error("the other endpoint was asked") })
 		_, unlisted := newServer(t, func(http.ResponseWriter, *http.Request) { t.Error("an endpoint that is not listed was asked") })
 		c := newClient(t)
-		_, _, err := post(t, t.Context(), c, compile(t, c, testTarget(listed)), &Request{Endpoint: unlisted})
+		_, _, err := post(t.Context(), t, c, compile(t, c, testTarget(listed)), &Request{Endpoint: unlisted})
 		wantReason(t, err, "the endpoint that holds the session is gone")
 	})
 	t.Run("an endpoint that took the request is not passed over", func(t *testing.T) {
@@ -185,7 +185,7 @@ func TestEndpointChoice(t *testing.T) {
 		_, a := newServer(t, breaks)
 		_, b := newServer(t, breaks)
 		c := newClient(t)
-		_, _, err := post(t, t.Context(), c, compile(t, c, testTarget(a, b)), &Request{Body: []byte("{}")})
+		_, _, err := post(t.Context(), t, c, compile(t, c, testTarget(a, b)), &Request{Body: []byte("{}")})
 		wantReason(t, err, "it closed the connection without an answer")
 		if n := requests.Load(); n != 1 {
 			t.Errorf("%d requests were sent, want 1", n)
@@ -305,7 +305,7 @@ func TestDeadlines(t *testing.T) {
 		c := newClient(t)
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, errors.New("no answer within 20ms"))
 		defer cancel()
-		_, _, err := post(t, ctx, c, compile(t, c, testTarget(address)), &Request{})
+		_, _, err := post(ctx, t, c, compile(t, c, testTarget(address)), &Request{})
 		wantReason(t, err, "no answer within 20ms")
 	})
 	t.Run("a client that goes", func(t *testing.T) {
@@ -313,7 +313,7 @@ func TestDeadlines(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		_, address := newServer(t, func(_ http.ResponseWriter, r *http.Request) { cancel(); <-r.Context().Done() })
 		c := newClient(t)
-		_, _, err := post(t, ctx, c, compile(t, c, testTarget(address, address)), &Request{})
+		_, _, err := post(ctx, t, c, compile(t, c, testTarget(address, address)), &Request{})
 		wantReason(t, err, "the request was cancelled")
 	})
 	t.Run("the context bounds the body", func(t *testing.T) {
@@ -348,7 +348,7 @@ func TestDeadlines(t *testing.T) {
 		c := newClient(t, func(o *Options) { o.Limits.ConnectTimeout = 20 * time.Millisecond })
 		target := testTarget(l.Addr().String())
 		target.TLS = &config.TLS{ServerName: "tools.example.com"}
-		_, _, err := post(t, t.Context(), c, compile(t, c, target), &Request{})
+		_, _, err := post(t.Context(), t, c, compile(t, c, target), &Request{})
 		wantReason(t, err, "it did not answer in time")
 	})
 }
@@ -383,7 +383,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 		http.Redirect(w, r, "http://"+elsewhere+"/", http.StatusTemporaryRedirect)
 	})
 	c := newClient(t)
-	status, _, err := post(t, t.Context(), c, compile(t, c, testTarget(address)), &Request{Body: []byte("{}")})
+	status, _, err := post(t.Context(), t, c, compile(t, c, testTarget(address)), &Request{Body: []byte("{}")})
 	if err != nil || status != http.StatusTemporaryRedirect {
 		t.Errorf("got %d, %v", status, err)
 	}
@@ -414,7 +414,7 @@ func TestTransportsAreReusedAndDropped(t *testing.T) {
 	if first[0].transport != first[3].transport || first[0].transport == first[1].transport || first[1].transport == first[2].transport {
 		t.Error("targets share a transport if, and only if, they connect in the same way")
 	}
-	if _, _, err := post(t, t.Context(), c, first[0], &Request{}); err != nil {
+	if _, _, err := post(t.Context(), t, c, first[0], &Request{}); err != nil {
 		t.Fatal(err)
 	}
 	second, _ := c.Compile([]*config.Target{plain, {Name: "b", Path: "/", TLS: &config.TLS{ServerName: "a.example.com"}}})
@@ -429,7 +429,7 @@ func TestTransportsAreReusedAndDropped(t *testing.T) {
 	if len(c.transports) != 0 {
 		t.Errorf("%d transports, want none", len(c.transports))
 	}
-	if status, _, err := post(t, t.Context(), c, first[0], &Request{}); err != nil || status != http.StatusOK {
+	if status, _, err := post(t.Context(), t, c, first[0], &Request{}); err != nil || status != http.StatusOK {
 		t.Errorf("on a dropped transport: %d, %v", status, err)
 	}
 	first[0].transport.CloseIdleConnections()
@@ -451,7 +451,7 @@ func TestIdleConnectionsAreClosedInTime(t *testing.T) {
 			closed <- time.Now()
 		}()
 		begun := time.Now()
-		if _, _, err := post(t, t.Context(), c, target, &Request{}); err != nil {
+		if _, _, err := post(t.Context(), t, c, target, &Request{}); err != nil {
 			t.Fatal(err)
 		}
 		if kept := (<-closed).Sub(begun); kept != idleTimeout || kept >= 5*time.Second {

@@ -79,7 +79,7 @@ func TestDialJudgesWhatNamesResolveTo(t *testing.T) {
 	}
 	strict := newClient(t, func(o *Options) { o.AllowLoopback = false })
 	for _, endpoint := range []string{"localhost:" + port, address} {
-		_, _, err := post(t, t.Context(), strict, compile(t, strict, testTarget(endpoint)), &Request{})
+		_, _, err := post(t.Context(), t, strict, compile(t, strict, testTarget(endpoint)), &Request{})
 		wantReason(t, err, "its address is not permitted")
 		if !errors.Is(err, ErrAddressRefused) {
 			t.Errorf("%s: %v does not wrap ErrAddressRefused", endpoint, err)
@@ -89,11 +89,11 @@ func TestDialJudgesWhatNamesResolveTo(t *testing.T) {
 		t.Fatalf("%d requests reached the server", n)
 	}
 	lenient := newClient(t)
-	if status, _, err := post(t, t.Context(), lenient, compile(t, lenient, testTarget("localhost:"+port)), &Request{}); err != nil || status != 200 {
+	if status, _, err := post(t.Context(), t, lenient, compile(t, lenient, testTarget("localhost:"+port)), &Request{}); err != nil || status != 200 {
 		t.Errorf("loopback allowed: %d, %v", status, err)
 	}
 	// Metadata addresses are refused before a packet is sent, whatever is allowed.
-	_, _, err = post(t, t.Context(), lenient, compile(t, lenient, testTarget("169.254.169.254:80")), &Request{})
+	_, _, err = post(t.Context(), t, lenient, compile(t, lenient, testTarget("169.254.169.254:80")), &Request{})
 	wantReason(t, err, "its address is not permitted")
 }
 
@@ -103,7 +103,7 @@ func TestRefusedAddressIsPassedOver(t *testing.T) {
 	c := newClient(t)
 	target := compile(t, c, testTarget("169.254.169.254:80", address))
 	for range 20 {
-		if _, endpoint, err := post(t, t.Context(), c, target, &Request{}); err != nil || endpoint != address {
+		if _, endpoint, err := post(t.Context(), t, c, target, &Request{}); err != nil || endpoint != address {
 			t.Fatalf("got %q, %v", endpoint, err)
 		}
 	}

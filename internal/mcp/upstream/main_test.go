@@ -91,7 +91,7 @@ func listen(t *testing.T) net.Listener {
 }
 
 // post sends a request and closes the answer's body.
-func post(t *testing.T, ctx context.Context, c *Client, target *Target, r *Request) (status int, endpoint string, err error) {
+func post(ctx context.Context, t *testing.T, c *Client, target *Target, r *Request) (status int, endpoint string, err error) {
 	t.Helper()
 	if r.Method == "" {
 		r.Method = http.MethodPost

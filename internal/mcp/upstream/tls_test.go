@@ -176,7 +176,7 @@ func TestTLS(t *testing.T) {
 			target.Port, target.TLS = 443, &c.tls
 			// Twice: a connection that was refused must not be used by the next request.
 			for range 2 {
-				status, _, err := post(t, t.Context(), client, compile(t, client, target), &Request{Body: []byte("{}")})
+				status, _, err := post(t.Context(), t, client, compile(t, client, target), &Request{Body: []byte("{}")})
 				switch {
 				case c.reason != "":
 					wantReason(t, err, c.reason)
@@ -216,7 +216,7 @@ func TestTLSIsNeverLeftOut(t *testing.T) {
 	c := newClient(t)
 	target := testTarget(l.Addr().String())
 	target.Port, target.TLS = 80, &config.TLS{ServerName: "tools.example.com"}
-	_, _, err := post(t, t.Context(), c, compile(t, c, target), &Request{Body: []byte(`{"token":1}`)})
+	_, _, err := post(t.Context(), t, c, compile(t, c, target), &Request{Body: []byte(`{"token":1}`)})
 	wantReason(t, err, "it does not speak TLS")
 	if got := <-first; len(got) < 2 || got[0] != 0x16 || got[1] != 0x03 {
 		t.Errorf("the first bytes are %q, want a TLS handshake", got)
@@ -227,7 +227,7 @@ func TestPlainTextToATLSServer(t *testing.T) {
 	t.Parallel()
 	s := newTLSServer(t, newAuthority(t, "ours").issue(t, nil))
 	c := newClient(t)
-	status, _, err := post(t, t.Context(), c, compile(t, c, testTarget(s.address)), &Request{Body: []byte("{}")})
+	status, _, err := post(t.Context(), t, c, compile(t, c, testTarget(s.address)), &Request{Body: []byte("{}")})
 	if err != nil || status != http.StatusBadRequest {
 		t.Errorf("got %d, %v", status, err)
 	}

@@ -1,0 +1,160 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package standalone
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/evaluate"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/proxy"
+)
+
+// fleet is a data plane for each Gateway. Its methods but those for the admin endpoint are its owner's alone.
+type fleet struct {
+	options  Options
+	registry prometheus.Registerer
+	keys     *session.KeyRing
+	ending   sync.WaitGroup
+
+	mu     sync.Mutex
+	planes map[types.NamespacedName]*proxy.DataPlane
+	closed bool
+}
+
+func newFleet(o Options, registry prometheus.Registerer) *fleet {
+	return &fleet{options: o, registry: registry, planes: map[types.NamespacedName]*proxy.DataPlane{}}
+}
+
+// apply serves what the Gateways ask for now. The error is about ports that can't be bound; everything else is served.
+func (f *fleet) apply(state *evaluate.State) error {
+	wanted := map[types.NamespacedName]bool{}
+	for i := range state.Gateways {
+		wanted[state.Gateways[i].Key()] = true
+	}
+	for key := range f.planes {
+		if !wanted[key] {
+			f.end(key)
+		}
+	}
+	var again []*evaluate.Gateway
+	for i := range state.Gateways {
+		g := &state.Gateways[i]
+		// As in a cluster, a Gateway that is not accepted is not begun to be served, but goes on being served.
+		if f.planes[g.Key()] == nil && !g.Accepted.Status {
+			continue
+		}
+		if f.plane(g.Key()).Apply(&g.Config) != nil {
+			again = append(again, g)
+		}
+	}
+	// A port may only just have been let go of by a Gateway that came later.
+	var errs []error
+	for _, g := range again {
+		if err := f.plane(g.Key()).Apply(&g.Config); err != nil {
+			errs = append(errs, fmt.Errorf("serve Gateway %s: %w", g.Key(), explainBind(err)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// explainBind says in other words what a user can do about.
+func explainBind(err error) error {
+	if _, isNetwork := errors.AsType[*net.OpError](err); isNetwork {
+		return fmt.Errorf("%w: end what uses the port, or give the listener another one", err)
+	}
+	return err
+}
+
+// plane returns the data plane of a Gateway, a new one if there is none yet.
+func (f *fleet) plane(key types.NamespacedName) *proxy.DataPlane {
+	if plane := f.planes[key]; plane != nil {
+		return plane
+	}
+	labels := prometheus.Labels{"gateway": key.String()}
+	plane := proxy.NewDataPlane(proxy.Options{
+		BindAddress: f.options.BindAddress, AllowLoopbackUpstreams: true, AllowedOrigins: f.options.AllowedOrigins,
+		Limits: f.options.Limits, Log: f.options.Log.With("gateway", key.String()), Version: f.options.Version,
+	}, prometheus.WrapRegistererWith(labels, f.registry))
+	plane.UpdateKeys(f.keys)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.planes[key] = plane
+	return plane
+}
+
+// end ends the data plane of a Gateway that is gone. Its ports are free at once; its requests end by themselves.
+func (f *fleet) end(key types.NamespacedName) {
+	plane := f.planes[key]
+	plane.Retire()
+	f.mu.Lock()
+	delete(f.planes, key)
+	f.mu.Unlock()
+	f.ending.Go(func() { plane.Close(f.options.DrainTimeout) })
+}
+
+func (f *fleet) updateKeys(keys *session.KeyRing) {
+	f.keys = keys
+	for _, plane := range f.planes {
+		plane.UpdateKeys(keys)
+	}
+}
+
+// close ends all data planes within the drain timeout.
+func (f *fleet) close() {
+	f.mu.Lock()
+	planes := f.planes
+	f.planes, f.closed = nil, true
+	f.mu.Unlock()
+	for _, plane := range planes {
+		f.ending.Go(func() { plane.Close(f.options.DrainTimeout) })
+	}
+	f.ending.Wait()
+}
+
+// ready returns nil while everything is served.
+func (f *fleet) ready(generation int64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return errors.New("draining")
+	}
+	var errs []error
+	for key, plane := range f.planes {
+		if err := plane.Ready(generation); err != nil {
+			errs = append(errs, fmt.Errorf("serve Gateway %s: %w", key, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// dump returns what is served, by Gateway.
+func (f *fleet) dump() any {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	dump := map[string]any{}
+	for key, plane := range f.planes {
+		dump[key.String()] = plane.Dump()
+	}
+	return dump
+}
