@@ -157,7 +157,7 @@ func (w *watcher) loadKeys(ctx context.Context) error {
 	}
 	keys, err := session.ParseKeyRing(secret.Data[provision.SecretKeySessionKeys])
 	if err != nil {
-		return fmt.Errorf("Secret %s, key %s: %w", w.secret, provision.SecretKeySessionKeys, err)
+		return fmt.Errorf("key ring in the Secret %s, key %s: %w", w.secret, provision.SecretKeySessionKeys, err)
 	}
 	w.data.mcp.UpdateKeys(keys)
 	return nil

@@ -57,6 +57,7 @@ func TestBadRequestsAreAnsweredAndReachNoServer(t *testing.T) {
 		"an array of requests":         {call{body: "[" + listBody + "]", session: id}, 400, "batches are not supported"},
 		"a duplicate method":           {call{body: `{"jsonrpc":"2.0","id":1,"method":"tools/list","method":"ping"}`, session: id}, 400, `"code":-32600`},
 		"an escaped duplicate":         {call{body: `{"jsonrpc":"2.0","id":1,"method":"tools/list","m\u0065thod":"ping"}`, session: id}, 400, `"code":-32600`},
+		"a duplicate name":             {call{body: `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","n\u0061me":"b"}}`, session: id}, 400, `"code":-32600`},
 		"no jsonrpc":                   {call{body: `{"id":1,"method":"tools/list"}`, session: id}, 400, `"code":-32600`},
 		"an id that is null":           {call{body: `{"jsonrpc":"2.0","id":null,"method":"tools/list"}`, session: id}, 400, `"code":-32600`},
 		"a scalar":                     {call{body: "1", session: id}, 400, `"code":-32600`},

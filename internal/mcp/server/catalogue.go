@@ -316,7 +316,7 @@ func (x *exchange) ask(ctx context.Context, t *target, method string, params []b
 	if err != nil {
 		return nil, us, err
 	}
-	defer closeBody(response.Body)
+	defer closeBody(response)
 	answer, err := x.readAnswer(response)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {

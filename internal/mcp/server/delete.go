@@ -67,5 +67,5 @@ func (s *Server) endUpstream(ctx context.Context, b *backend, t *target, us upst
 		s.log.Warn("Session not ended at target", "backend", b.Key, "target", t.Name, "error", err)
 		return
 	}
-	closeBody(response.Body)
+	closeBody(response)
 }

@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/federation"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
@@ -56,14 +57,24 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, b *backend, snapsho
 		return
 	}
 	l := &listening{Server: s, r: r, session: cs, key: b.Key, stream: s.newEventStream(w)}
-	if last := r.Header.Get(headerLastEventID); last != "" {
-		l.resume(b, last)
-		return
-	}
 	l.stream.start()
 	defer l.stream.stop()
+	if last := r.Header.Get(headerLastEventID); last != "" {
+		// An id that can't be opened has nothing to replay. Servers listen on as if there were none.
+		event, err := s.keys.Load().OpenEvent(cs.SID, last)
+		switch {
+		case err == nil && event.Stream == standingStream:
+			l.last = event
+		case err == nil:
+			l.resume(b, event)
+			return
+		}
+	}
 	l.listen(snapshot)
 }
+
+// standingStream is the stream on which servers speak by themselves; that of a request has no name.
+const standingStream = "get"
 
 // listening is a client's stream and the targets' streams behind it.
 type listening struct {
@@ -72,30 +83,43 @@ type listening struct {
 	session *clientSession
 	key     string // Of the Backend.
 	stream  *eventStream
+	// last is the event that the client had last of a standing stream that broke off; zero if there was none.
+	last session.EventID
 }
 
-// resume continues a stream that broke off where the event id says: the target that sent the event replays what came
-// after it.
+// resume continues the stream of a request that broke off, where the event id says: the target that sent the event
+// replays what came after it. The stream ends as the target's does.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#resumability-and-redelivery
-func (l *listening) resume(b *backend, sealed string) {
-	l.stream.start()
-	defer l.stream.stop()
+func (l *listening) resume(b *backend, event session.EventID) {
 	ctx, cancel := l.until(l.session.Expires)
 	defer cancel()
-	event, err := l.keys.Load().OpenEvent(l.session.SID, sealed)
-	if err != nil {
-		<-ctx.Done() // Nothing to replay, as servers treat an event id that they don't know.
-		return
-	}
 	t := b.target(event.Service)
-	if t == nil || !t.usable() {
-		return // The client comes back, and then without what can't be replayed.
-	}
-	us, ok := l.session.existing(t)
-	if !ok {
+	if t == nil {
 		return
 	}
-	_ = l.relayFrom(ctx, &targetNow{b, t}, us, &event.ID, func(string) {})
+	for pause := minStreamPause; ctx.Err() == nil; pause = min(2*pause, maxStreamPause) {
+		us, ok := l.session.existing(t)
+		if !ok || !t.usable() {
+			return // What there was to replay is gone.
+		}
+		err := l.relayFrom(ctx, &targetNow{b, t}, us, "", &event.ID, func(string) {})
+		if !errors.Is(err, errBusy) {
+			return
+		}
+		wait(ctx, pause, nil)
+	}
+}
+
+// wait waits for about as long as it is told, so that many streams that lost one server don't come back all at once; or
+// until woken.
+func wait(ctx context.Context, pause time.Duration, woken <-chan struct{}) {
+	timer := time.NewTimer(pause/2 + rand.N(pause/2)) //nolint:gosec // spreading load needs no secrecy
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-woken:
+	}
 }
 
 // until returns a context that ends with the client's connection, with the session, or when the server drains.
@@ -234,6 +258,9 @@ func (ts *targetStream) goesOnWith(t *target) bool {
 // errNoStream is the answer of a target that has no stream of its own.
 var errNoStream = errors.New("the target offers no stream")
 
+// errBusy is the answer of a target that has a stream for this session already, of an earlier request of the client.
+var errBusy = errors.New("the target has another stream open")
+
 // errSessionLost is the answer of a target that does not know the session any more.
 var errSessionLost = errors.New("the target lost the session")
 
@@ -241,6 +268,11 @@ var errSessionLost = errors.New("the target lost the session")
 func (ts *targetStream) keepOpen() {
 	var lastEvent string
 	var last upstreamSession
+	if t := ts.now.Load().target; ts.last.Service == t.hash {
+		if us, ok := ts.session.existing(t); ok {
+			lastEvent, last.id = ts.last.ID, us.id
+		}
+	}
 	for pause := minStreamPause; ts.ctx.Err() == nil; pause = min(2*pause, maxStreamPause) {
 		now := ts.now.Load()
 		made := ts.session.untilMade()
@@ -258,7 +290,7 @@ func (ts *targetStream) keepOpen() {
 			ts.announce, last = false, us
 			ts.has.Store(uint32(us.capabilities))
 			begun := time.Now()
-			err = ts.relayFrom(ts.ctx, now, us, &lastEvent, func(endpoint string) { ts.endpoint.Store(endpoint) })
+			err = ts.relayFrom(ts.ctx, now, us, standingStream, &lastEvent, func(endpoint string) { ts.endpoint.Store(endpoint) })
 			ts.endpoint.Store("")
 			if time.Since(begun) > maxStreamPause {
 				pause = minStreamPause
@@ -272,22 +304,15 @@ func (ts *targetStream) keepOpen() {
 		if errors.Is(err, errSessionLost) {
 			continue // It is there, and only has to be initialized anew.
 		}
-		// Many streams that lost one server don't come back all at once.
-		timer := time.NewTimer(pause/2 + rand.N(pause/2)) //nolint:gosec // spreading load needs no secrecy
-		select {
-		case <-ts.ctx.Done():
-		case <-timer.C:
-		case <-made:
-			// A server that was away is back, and what it asks the client for comes only by this stream.
-		}
-		timer.Stop()
+		// A server that was away and is back asks the client for things only by this stream.
+		wait(ts.ctx, pause, made)
 	}
 }
 
-// relayFrom relays a target's stream until it ends. The target is asked to continue after lastEvent, which is kept up
+// relayFrom relays a target's stream of that name until it ends. The target is asked to continue after lastEvent, which is kept up
 // to date; opened is called with the endpoint once the stream is open.
 func (l *listening) relayFrom(
-	ctx context.Context, now *targetNow, us upstreamSession, lastEvent *string, opened func(endpoint string),
+	ctx context.Context, now *targetNow, us upstreamSession, name string, lastEvent *string, opened func(endpoint string),
 ) error {
 	t := now.target
 	header := http.Header{}
@@ -325,12 +350,13 @@ func (l *listening) relayFrom(
 		l.session.lose(t, us)
 		*lastEvent = ""
 		return errSessionLost
+	case response.StatusCode == http.StatusConflict:
+		return errBusy
 	default:
-		// Among them 409: the target has a stream for this session already, of an earlier request of the client.
 		return statusError(response)
 	}
 	opened(endpoint)
-	return l.relayEvents(now, us, response.Body, lastEvent)
+	return l.relayEvents(now, us, name, response.Body, lastEvent)
 }
 
 // sessionLost asks the target, by a request that every server answers, whether it still knows a session.
@@ -346,14 +372,17 @@ func (l *listening) sessionLost(ctx context.Context, t *target, us upstreamSessi
 	if err != nil {
 		return false, err
 	}
-	defer closeBody(response.Body)
+	defer closeBody(response)
 	return isLost(response), nil
 }
 
-func (l *listening) relayEvents(now *targetNow, us upstreamSession, body io.Reader, lastEvent *string) error {
+func (l *listening) relayEvents(now *targetNow, us upstreamSession, name string, body io.Reader, lastEvent *string) error {
 	events := sse.NewReader(body, int(l.limits.MaxMessage))
 	defer events.Close()
-	owner := &streamOwner{Server: l.Server, r: l.r, backend: now.backend, session: l.session, target: now.target, upstream: us}
+	owner := &streamOwner{
+		Server: l.Server, r: l.r, backend: now.backend, session: l.session, target: now.target, upstream: us, stream: name,
+	}
+	replayed := *lastEvent != ""
 	var event sse.Event
 	for {
 		if err := events.Next(&event); err != nil {
@@ -362,7 +391,13 @@ func (l *listening) relayEvents(now *targetNow, us upstreamSession, body io.Read
 		if event.HasID {
 			*lastEvent = event.ID
 		}
-		if _, err := owner.own(&event); err != nil {
+		m, err := owner.own(&event)
+		if err != nil {
+			continue
+		}
+		if replayed && event.IsMessage() && len(event.Data) > 0 &&
+			(m.Kind == jsonrpc.Invalid || m.Kind == jsonrpc.Response && name == standingStream) {
+			// Servers that replay more than a stream had send what is no message, and answers that were given already.
 			continue
 		}
 		if err := l.stream.send(&event); err != nil {

@@ -108,11 +108,14 @@ func TestStreamIsContinuedWhereItBrokeOff(t *testing.T) {
 			events(w)("id: e1\ndata: %s\n\n", notification)
 			return
 		}
-		speaking("data: after "+r.Header.Get("Last-Event-Id"))(w, r)
+		speaking(
+			"data: {}", `data: {"jsonrpc":"2.0","id":1,"result":{}}`, // As server-everything replays.
+			`data: {"jsonrpc":"2.0","method":"after/`+r.Header.Get("Last-Event-Id")+`"}`,
+		)(w, r)
 	}
 	g := newGateway(t, server.targets())
 	s := g.listen(g.open(), nil)
-	if got := []string{s.next(), s.next()}; got[1] != "after e1" {
+	if got := []string{s.next(), s.next()}; got[1] != `{"jsonrpc":"2.0","method":"after/e1"}` {
 		t.Errorf("got %q", got)
 	}
 	s.close()
@@ -137,10 +140,14 @@ func TestClientResumesAStreamOfACall(t *testing.T) {
 
 	t.Run("not with another session", func(t *testing.T) {
 		before := len(server.requests(http.MethodGet))
-		g.listen(g.open(), map[string]string{"Last-Event-Id": event}).close()
-		if after := len(server.requests(http.MethodGet)); after != before {
-			t.Error("the server was asked to replay another session's events")
+		s := g.listen(g.open(), map[string]string{"Last-Event-Id": event})
+		s.next()
+		for _, asked := range server.requests(http.MethodGet)[before:] {
+			if asked.header.Get("Last-Event-Id") != "" {
+				t.Error("the server was asked to replay another session's events")
+			}
 		}
+		s.close()
 	})
 }
 
@@ -219,4 +226,42 @@ func TestStreamEndsWithItsBackend(t *testing.T) {
 	b.ID = "uid-9" // Deleted, and created again.
 	g.update(b)
 	s.ended()
+}
+
+func TestResumedStreamHearsAllThatAnyStreamHears(t *testing.T) {
+	server, other := newFakeServer(t), newFakeServer(t)
+	server.get = speaking("id: e1\ndata: " + notification)
+	g := newGateway(t, server.targets())
+	id := g.open()
+	s := g.listen(id, nil)
+	s.next()
+	event := <-s.ids
+	s.close()
+	resumed := g.listen(id, map[string]string{"Last-Event-Id": event})
+	resumed.next()
+	asked := server.requests(http.MethodGet)
+	if got := asked[len(asked)-1].header.Get("Last-Event-Id"); got != "e1" {
+		t.Errorf("the server was asked to continue after %q", got)
+	}
+	added := other.target()
+	added.Name, added.Service = "other", "svc-2:80"
+	g.update(testBackend(append(server.targets(), added)))
+	if got := resumed.next(); !strings.Contains(got, "tools/list_changed") {
+		t.Errorf("got %s", got)
+	}
+	resumed.close()
+}
+
+func TestServerThatHasNoStreamKeepsItsSession(t *testing.T) {
+	server := newFakeServer(t)
+	server.get = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }
+	g := newGateway(t, server.targets())
+	id := g.open()
+	s := g.listen(id, nil)
+	eventually(t, "the server is asked whether it lives", func() bool { return len(server.requests("ping")) == 1 })
+	g.do(call{body: listBody, session: id})
+	if n := len(server.requests("initialize")); n != 1 {
+		t.Errorf("%d times initialized", n)
+	}
+	s.close()
 }

@@ -37,6 +37,9 @@ const (
 // https://modelcontextprotocol.io/specification/versioning
 var supportedVersions = []string{"2025-11-25", "2025-06-18", "2025-03-26"}
 
+// oldestVersion is what an old server may have agreed on with a client over streamable HTTP, which it does not have.
+const oldestVersion = "2024-11-05"
+
 // latestVersion is offered to a client that asks for a revision that the gateway does not have.
 const latestVersion = "2025-11-25"
 
@@ -74,7 +77,7 @@ func (s *Server) setOwnHeaders(h http.Header, us upstreamSession) {
 // checkVersion refuses requests of a revision that the gateway does not speak. No header stands for 2025-03-26.
 func checkVersion(h http.Header) *httpError {
 	values := h[headerProtocolVersion]
-	if len(values) == 0 || (len(values) == 1 && slices.Contains(supportedVersions, values[0])) {
+	if len(values) == 0 || (len(values) == 1 && (slices.Contains(supportedVersions, values[0]) || values[0] == oldestVersion)) {
 		return nil
 	}
 	return &httpError{http.StatusBadRequest, jsonrpc.CodeTransport, fmt.Sprintf(

@@ -143,7 +143,7 @@ func (s *Server) openUpstream(ctx context.Context, t *target, header http.Header
 	if err != nil {
 		return upstreamSession{}, nil, err
 	}
-	defer closeBody(response.Body)
+	defer closeBody(response)
 	answer, err := s.readAnswer(response)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
@@ -256,7 +256,7 @@ func (s *Server) initializeLate(ctx context.Context, cs *clientSession, t *targe
 		if err != nil {
 			return upstreamSession{}, err
 		}
-		closeBody(response.Body)
+		closeBody(response)
 	}
 	return us, nil
 }

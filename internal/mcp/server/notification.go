@@ -42,7 +42,7 @@ func (x *exchange) notification() {
 				x.log.Warn("Notification not delivered", "backend", x.backend.Key, "target", t.Name, "error", err)
 				return
 			}
-			closeBody(response.Body)
+			closeBody(response)
 		})
 	}
 	delivered.Wait()
@@ -133,6 +133,6 @@ func (x *exchange) response() {
 		writeHTTPError(x.w, nil, &httpError{http.StatusBadGateway, jsonrpc.CodeInternal, asUnavailable(t, err).Message})
 		return
 	}
-	closeBody(response.Body)
+	closeBody(response)
 	x.w.WriteHeader(http.StatusAccepted)
 }

@@ -100,6 +100,35 @@ func (x *exchange) read() *httpError {
 		}
 		return &httpError{http.StatusBadRequest, code, err.Error()}
 	}
+	return x.checkNames()
+}
+
+// namesRead are the parameters that say where a request goes, by its method.
+var namesRead = map[string][]string{
+	"tools/call":            {"name"},
+	"prompts/get":           {"name"},
+	"resources/read":        {"uri"},
+	"resources/subscribe":   {"uri"},
+	"resources/unsubscribe": {"uri"},
+	"completion/complete":   {"ref"},
+}
+
+// checkNames refuses a request that names twice what it is for: gateway and server might each take another one.
+func (x *exchange) checkNames() *httpError {
+	keys := namesRead[x.message.Method]
+	if keys == nil {
+		return nil
+	}
+	var spans [1]jsonrpc.Span
+	err := jsonrpc.Lookup(x.body, x.message.Params, keys, spans[:])
+	if err == nil && keys[0] == "ref" {
+		var ref [3]jsonrpc.Span
+		err = jsonrpc.Lookup(x.body, spans[0], []string{"type", "name", "uri"}, ref[:])
+	}
+	var e *jsonrpc.Error
+	if errors.As(err, &e) && e.Code == jsonrpc.CodeInvalidRequest {
+		return &httpError{http.StatusBadRequest, e.Code, e.Message}
+	}
 	return nil
 }
 
@@ -118,7 +147,8 @@ func (x *exchange) readBody() *httpError {
 	deadlines := http.NewResponseController(x.w)
 	_ = deadlines.SetReadDeadline(time.Now().Add(bodyTimeout))
 	var err error
-	if n := x.r.ContentLength; n >= 0 {
+	const trusted = 64 << 10 // What is larger takes memory only as it comes.
+	if n := x.r.ContentLength; n >= 0 && n <= trusted {
 		x.body = make([]byte, n)
 		_, err = io.ReadFull(x.r.Body, x.body)
 	} else {

@@ -24,6 +24,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,14 +39,12 @@ import (
 const wholeAnswer = 64 << 10
 
 // relay hands a target's answer to the client.
-func (x *exchange) relay(ctx context.Context, t *target, us upstreamSession, response *http.Response) {
+func (x *exchange) relay(ctx context.Context, t *target, us upstreamSession, response *http.Response, watch *watchdog) {
 	switch {
 	case response.StatusCode == http.StatusOK && isEventStream(response.Header):
-		x.relayStream(ctx, t, us, response)
-	case response.StatusCode == http.StatusOK:
+		x.relayStream(ctx, t, us, response, watch)
+	case response.StatusCode == http.StatusOK && !strings.HasPrefix(mediaType(response.Header), "text/"):
 		x.relayBody(ctx, t, response)
-	case response.StatusCode == http.StatusAccepted || response.StatusCode == http.StatusNoContent:
-		x.w.WriteHeader(response.StatusCode)
 	default:
 		x.relayError(t, response)
 	}
@@ -193,7 +192,9 @@ func passesOn(status int) bool {
 
 // relayStream hands on a target's answer that is a stream: ids that the gateway owns are spliced, all else is as the
 // server sent it.
-func (x *exchange) relayStream(ctx context.Context, t *target, us upstreamSession, response *http.Response) {
+func (x *exchange) relayStream(
+	ctx context.Context, t *target, us upstreamSession, response *http.Response, watch *watchdog,
+) {
 	stream := x.newEventStream(x.w)
 	defer stream.stop()
 	stream.start()
@@ -212,8 +213,9 @@ func (x *exchange) relayStream(ctx context.Context, t *target, us upstreamSessio
 			if err != nil {
 				continue
 			}
-			if m.Kind == jsonrpc.Response {
+			if m.Kind == jsonrpc.Response && sameID(event.Data, m.ID, x.id()) {
 				answered = true
+				watch.answered()
 				if x.reads() {
 					event.Data = x.readResult(t, event.Data, m.Result)
 				}
@@ -236,6 +238,16 @@ func (x *exchange) relayStream(ctx context.Context, t *target, us upstreamSessio
 	}
 }
 
+// sameID returns whether the id at that span is the same JSON value as another one, however it is escaped.
+func sameID(data []byte, id jsonrpc.Span, other []byte) bool {
+	if string(id.Of(data)) == string(other) {
+		return true
+	}
+	a, isText := jsonrpc.Text(data, id)
+	b, otherIsText := jsonrpc.Text(other, jsonrpc.Span{End: len(other)})
+	return isText && otherIsText && a == b
+}
+
 // streamOwner makes the ids of a target's stream the gateway's own.
 type streamOwner struct {
 	*Server
@@ -244,6 +256,8 @@ type streamOwner struct {
 	session  *clientSession
 	target   *target
 	upstream upstreamSession
+	// stream says which stream of the session this is: see session.EventID.
+	stream string
 }
 
 // own seals the ids in an event: of the event itself, so that it can be resumed, and of requests to the client, so
@@ -352,7 +366,7 @@ func (o *streamOwner) seal(edits []jsonrpc.Edit, data []byte, id jsonrpc.Span) (
 }
 
 func (o *streamOwner) sealEvent(id string) string {
-	sealed, err := o.keys.Load().SealEvent(o.session.SID, session.EventID{Service: o.target.hash, ID: id})
+	sealed, err := o.keys.Load().SealEvent(o.session.SID, session.EventID{Service: o.target.hash, Stream: o.stream, ID: id})
 	if err != nil {
 		o.log.Error("Event id of a target can't be sealed", "target", o.target.Name, "error", err)
 		return ""

@@ -165,9 +165,9 @@ func (x *exchange) forward(t *target, body []byte, failed func(error)) {
 		}
 		return
 	}
-	defer closeBody(response.Body)
+	defer closeBody(response)
 	response.Body = watch.body(response.Body)
-	x.relay(ctx, t, us, response)
+	x.relay(ctx, t, us, response, watch)
 }
 
 // toOwner sends the request to the target that has the entry which is named at that span.

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
@@ -43,7 +44,7 @@ func (x *exchange) roundTrip(ctx context.Context, t *target, body []byte) (*http
 		if attempt > 1 || us.id == "" || !isLost(response) {
 			return response, us, nil
 		}
-		closeBody(response.Body)
+		closeBody(response)
 		x.session.lose(t, us)
 	}
 }
@@ -62,7 +63,8 @@ func (x *exchange) send(ctx context.Context, t *target, us upstreamSession, meth
 const maxErrorBody = 64 << 10
 
 // isLost returns whether a server no longer knows the session that a request named: 404 says so, and so does
-// JSON-RPC's −32000 in a 400, which servers on the TypeScript SDK answer. The body can still be read afterwards.
+// JSON-RPC's −32000 without an id in a 400, which servers on the TypeScript SDK answer. An error that has the request's
+// id comes from whoever took the request, and a request is never sent twice to such. The body can still be read afterwards.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#session-management
 func isLost(response *http.Response) bool {
 	switch response.StatusCode {
@@ -73,9 +75,13 @@ func isLost(response *http.Response) bool {
 		return false
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxErrorBody))
-	closeBody(response.Body)
+	closeBody(response)
 	response.Body = io.NopCloser(bytes.NewReader(body))
-	return err == nil && errorCode(body) == jsonrpc.CodeTransport
+	var m jsonrpc.Message
+	if err != nil || errorCode(body) != jsonrpc.CodeTransport {
+		return false
+	}
+	return jsonrpc.Scan(body, &m) != nil || m.ID.Empty() || string(m.ID.Of(body)) == "null"
 }
 
 // errorCode returns the code of a JSON-RPC error message, which need not have an id; 0 if it is none.
@@ -93,25 +99,37 @@ func errorCode(body []byte) jsonrpc.Code {
 	return code
 }
 
-// closeBody reads a little of what is left, so that the connection can be used again, and closes the body.
-func closeBody(body io.ReadCloser) {
-	_, _ = io.CopyN(io.Discard, body, 4<<10)
-	_ = body.Close()
+// closeBody closes a response's body. Of one that ends by itself it reads a little of what is left, so that the connection
+// can be used again; a stream may never end.
+func closeBody(response *http.Response) {
+	if !isEventStream(response.Header) {
+		_, _ = io.CopyN(io.Discard, response.Body, 4<<10)
+	}
+	_ = response.Body.Close()
 }
 
 // watchdog cancels a request when its target has been silent for too long.
 type watchdog struct {
-	limit time.Duration
+	limit atomic.Int64
 	timer *time.Timer
 }
 
 func newWatchdog(cancel context.CancelCauseFunc, limit time.Duration) *watchdog {
-	return &watchdog{limit, time.AfterFunc(limit, func() {
-		cancel(fmt.Errorf("it was silent for %s", limit))
-	})}
+	d := &watchdog{timer: time.AfterFunc(limit, func() { cancel(fmt.Errorf("it was silent for %s", limit)) })}
+	d.limit.Store(int64(limit))
+	return d
 }
 
 func (d *watchdog) stop() { d.timer.Stop() }
+
+// afterAnswer is how long a stream may go on after its answer: servers should end it then.
+const afterAnswer = time.Second
+
+// answered gives the target only a moment more.
+func (d *watchdog) answered() {
+	d.limit.Store(int64(afterAnswer))
+	d.timer.Reset(afterAnswer)
+}
 
 // body returns a body of which every read that brings something tells the watchdog that the target lives.
 func (d *watchdog) body(b io.ReadCloser) io.ReadCloser { return &watchedBody{b, d} }
@@ -124,7 +142,7 @@ type watchedBody struct {
 func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if n > 0 {
-		b.watchdog.timer.Reset(b.watchdog.limit)
+		b.watchdog.timer.Reset(time.Duration(b.watchdog.limit.Load()))
 	}
 	return n, err
 }

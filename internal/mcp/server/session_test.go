@@ -309,3 +309,23 @@ func TestSessionEndsWithItsLifetime(t *testing.T) {
 		return g.do(call{body: listBody, session: id}).status == http.StatusNotFound
 	})
 }
+
+func TestCallThatAServerHasTakenIsNotSentTwice(t *testing.T) {
+	server := newFakeServer(t)
+	g := newGateway(t, server.targets())
+	id := g.open()
+	const refusal = `{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"done that"}}`
+	server.set(func() {
+		server.answer = func(w http.ResponseWriter, _ *http.Request, _ *message) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = w.Write([]byte(refusal))
+		}
+	})
+	if got := g.do(call{body: listBody, session: id}); got.body != refusal {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	if n := len(server.requests("tools/list")); n != 1 {
+		t.Errorf("sent %d times", n)
+	}
+}
