@@ -92,6 +92,15 @@ type Listing struct {
 	Held bool
 }
 
+// Size returns about how many bytes the listing holds.
+func (l *Listing) Size() int {
+	size := 0
+	for i := range l.Items {
+		size += len(l.Items[i].raw) + len(l.Items[i].Name)
+	}
+	return size
+}
+
 // errNoList is for a result that has no list.
 var errNoList = errors.New("the result has no list")
 

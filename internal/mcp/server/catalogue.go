@@ -36,9 +36,10 @@ const (
 	listingLifetime = 5 * time.Minute
 	// maxSharedListings bounds the lists of servers without sessions that are kept, per Backend.
 	maxSharedListings = 512
-	// maxListPages and maxListItems bound what is taken of one target's list.
+	// maxListPages, maxListItems and maxListBytes bound what is taken of one target's list.
 	maxListPages = 100
 	maxListItems = 10000
+	maxListBytes = 16 << 20
 )
 
 // listing is what a target has listed.
@@ -224,18 +225,25 @@ func (cs *clientSession) known(b *backend, t *target, kind federation.Kind) *lis
 	return shared
 }
 
-// remember keeps a list: with the session where the server has one, because its list may be for this session alone.
-func (cs *clientSession) remember(b *backend, t *target, us upstreamSession, kind federation.Kind, l *listing) {
+// remember keeps a list: with the session where the server has one, because its list may be for this session alone. It
+// returns by how many bytes the session has grown.
+func (cs *clientSession) remember(b *backend, t *target, us upstreamSession, kind federation.Kind, l *listing) int {
 	if us.id == "" {
 		b.memory.shared.Add(sharedListing{t.hash, kind, cs.group()}, l)
-		return
+		return 0
 	}
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.listings == nil {
 		cs.listings = map[sessionListing]*listing{}
 	}
-	cs.listings[sessionListing{t.hash, kind}] = l
+	key := sessionListing{t.hash, kind}
+	grown := l.Size()
+	if before := cs.listings[key]; before != nil {
+		grown -= before.Size()
+	}
+	cs.listings[key] = l
+	return grown
 }
 
 // changed notes that a target's lists are no longer what is remembered. What it had still says which names are its own.
@@ -268,7 +276,7 @@ func (x *exchange) list(ctx context.Context, t *target, kind federation.Kind) (*
 		}
 	}
 	l.at = time.Now()
-	x.session.remember(x.backend, t, us, kind, l)
+	x.sessions.weigh(x.session, x.session.remember(x.backend, t, us, kind, l))
 	return l, nil
 }
 
@@ -276,6 +284,7 @@ func (x *exchange) listPages(
 	ctx context.Context, t *target, kind federation.Kind,
 ) (items []federation.Item, us upstreamSession, err error) {
 	params := []byte("{}")
+	size := 0
 	for page := 1; ; page++ {
 		var result []byte
 		if result, us, err = x.ask(ctx, t, kind.Method(), params); err != nil {
@@ -293,7 +302,7 @@ func (x *exchange) listPages(
 		if len(cursor) == 0 {
 			return items, us, nil
 		}
-		if page == maxListPages || len(items) >= maxListItems {
+		if size += len(result); page == maxListPages || len(items) >= maxListItems || size >= maxListBytes {
 			x.log.Warn("Target's list is too long; the rest is left out",
 				"backend", x.backend.Key, "target", t.Name, "entries", len(items))
 			return items, us, nil

@@ -36,6 +36,7 @@ import (
 // session that was made late is made anew.
 const (
 	maxSessions   = 1 << 14
+	maxWeight     = 256 << 20 // Bytes of lists that are kept with sessions, all together.
 	maxTombstones = 1 << 16
 )
 
@@ -61,6 +62,8 @@ type clientSession struct {
 	inFlight map[string]inFlight // by the request's raw id
 	listings map[sessionListing]*listing
 	merged   [federation.Kinds]merged
+	// weight is how many bytes of lists it holds; it belongs to sessions, and its mutex.
+	weight int
 	// logLevel is the params of the client's last logging/setLevel, for servers that come later.
 	logLevel []byte
 	// subscribed are the resources that the client has subscribed to at this replica, and what it calls them.
@@ -87,13 +90,30 @@ type sessions struct {
 	mu         sync.Mutex
 	known      *lru.Cache[session.SID, *clientSession]
 	tombstones *lru.Cache[session.SID, struct{}]
+	weight     int // Bytes of lists in all known sessions.
 }
 
 func newSessions() *sessions {
+	s := &sessions{}
 	// New fails only for sizes that are not positive.
-	known, _ := lru.New[session.SID, *clientSession](maxSessions)
-	tombstones, _ := lru.New[session.SID, struct{}](maxTombstones)
-	return &sessions{known: known, tombstones: tombstones}
+	s.known, _ = lru.NewWithEvict(maxSessions, func(_ session.SID, gone *clientSession) { s.weight -= gone.weight })
+	s.tombstones, _ = lru.New[session.SID, struct{}](maxTombstones)
+	return s
+}
+
+// weigh notes by how much a session has grown. If all together have grown too much, those that were not used for longest
+// are forgotten: their lists are asked for again.
+func (s *sessions) weigh(cs *clientSession, grown int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known, ok := s.known.Peek(cs.SID); !ok || known != cs {
+		return // Forgotten already.
+	}
+	cs.weight += grown
+	s.weight += grown
+	for s.weight > maxWeight && s.known.Len() > 1 {
+		s.known.RemoveOldest()
+	}
 }
 
 // find returns what is known of an opened token's session; nil if the client has ended it.

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 )
 
 // lostAsTypeScript is how servers on the TypeScript SDK answer an unknown session.
@@ -328,4 +329,18 @@ func TestCallThatAServerHasTakenIsNotSentTwice(t *testing.T) {
 	if n := len(server.requests("tools/list")); n != 1 {
 		t.Errorf("sent %d times", n)
 	}
+}
+
+func TestSessionsForgetTheOldestWhenTheyWeighTooMuch(t *testing.T) {
+	s := newSessions()
+	first := s.find(&session.Session{SID: session.NewSID()})
+	second := s.find(&session.Session{SID: session.NewSID()})
+	s.weigh(first, maxWeight)
+	same(t, s.known.Len(), 2)
+	s.weigh(second, 1)
+	same(t, s.known.Len(), 1)
+	same(t, s.weight, 1)
+	s.weigh(first, 5) // Of a request that is still going on.
+	s.end(second.SID)
+	same(t, s.weight, 0)
 }
