@@ -14,7 +14,6 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package node runs the real MCP server and the real MCP client that tests are made against, both from npm:
 package e2e
 
 import (

@@ -14,7 +14,6 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package node runs the real MCP server and the real MCP client that tests are made against, both from npm:
 // Package e2e tells the walkthrough's story on a real API server: the real binary, the real server-everything, the
 // real MCP Inspector and the Go SDK's client. There is no kubelet, so MCP servers run on this machine and their
 // Services are of type ExternalName.
