@@ -24,7 +24,7 @@ import (
 
 // addSourceFlags adds the flags that say which files to read, named as kubectl's.
 func addSourceFlags(f *pflag.FlagSet, source *manifests.Source) {
-	f.StringSliceVarP(&source.Paths, "filename", "f", nil, "file or directory with manifests (YAML or JSON); may be repeated")
+	f.StringArrayVarP(&source.Paths, "filename", "f", nil, "file or directory with manifests (YAML or JSON); may be repeated")
 	f.BoolVarP(&source.Recursive, "recursive", "R", false, "read subdirectories too")
 }
 

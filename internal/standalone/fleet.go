@@ -39,6 +39,7 @@ type fleet struct {
 
 	mu     sync.Mutex
 	planes map[types.NamespacedName]*proxy.DataPlane
+	begun  bool // Whether the first manifests have been applied.
 	closed bool
 }
 
@@ -68,6 +69,9 @@ func (f *fleet) apply(state *evaluate.State) error {
 			again = append(again, g)
 		}
 	}
+	f.mu.Lock()
+	f.begun = true
+	f.mu.Unlock()
 	// A port may only just have been let go of by a Gateway that came later.
 	var errs []error
 	for _, g := range again {
@@ -138,6 +142,9 @@ func (f *fleet) ready(generation int64) error {
 	defer f.mu.Unlock()
 	if f.closed {
 		return errors.New("draining")
+	}
+	if !f.begun {
+		return errors.New("no manifests have been applied yet")
 	}
 	var errs []error
 	for key, plane := range f.planes {
