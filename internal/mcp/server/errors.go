@@ -20,6 +20,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
@@ -46,10 +47,24 @@ func writeError(w http.ResponseWriter, id []byte, e *jsonrpc.Error) {
 	writeJSON(w, http.StatusOK, jsonrpc.AppendError(nil, id, e))
 }
 
+// writeTimeout is how long a client may take to accept a whole answer that the gateway made itself.
+const writeTimeout = 2 * time.Minute
+
 func writeJSON(w http.ResponseWriter, status int, body []byte) {
+	writeBody(w, status, contentTypeJSON, body)
+}
+
+// writeBody answers with a whole body.
+func writeBody(w http.ResponseWriter, status int, contentType []string, body []byte) {
 	h := w.Header()
-	h["Content-Type"] = contentTypeJSON
+	h["Content-Type"] = contentType
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if len(body) > wholeAnswer { // What is smaller fits into the buffers of the connection.
+		deadlines := http.NewResponseController(w)
+		_ = deadlines.SetWriteDeadline(time.Now().Add(writeTimeout))
+		// The connection may serve another request, which has deadlines of its own.
+		defer func() { _ = deadlines.SetWriteDeadline(time.Time{}) }()
+	}
 	w.WriteHeader(status)
 	// A client that has gone is no one to tell of the failure.
 	_, _ = w.Write(body)

@@ -236,7 +236,7 @@ func (s *Server) initializeLate(ctx context.Context, cs *clientSession, t *targe
 	case us.version == "":
 		var m jsonrpc.Message
 		_ = jsonrpc.Scan(answer, &m) // openUpstream has.
-		return upstreamSession{}, &upstream.Error{Target: t.Name, Reason: "it refused initialize: " + remoteError(answer, m.Error).Message}
+		return upstreamSession{}, &upstream.Error{Target: t.Name, Reason: "it refused initialize: " + bounded(remoteError(answer, m.Error).Message)}
 	}
 	// The server lists its tools in full only once it has taken this.
 	messages := [][]byte{[]byte(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)}
@@ -274,4 +274,13 @@ func negotiate(asked string) string {
 		return asked
 	}
 	return latestVersion
+}
+
+// bounded cuts a server's text to what may stand in an error or in a log.
+func bounded(text string) string {
+	const maxText = 256
+	if len(text) > maxText {
+		return text[:maxText] + "…"
+	}
+	return text
 }

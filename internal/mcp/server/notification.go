@@ -32,6 +32,9 @@ var errNotTaken = errors.New("it did not take a message in time")
 // not what becomes of it.
 func (x *exchange) notification() {
 	targets, body := x.concerned()
+	if request, ok := x.session.cancelled(x.body, x.message.Params); ok && x.message.Method == "notifications/cancelled" {
+		request.cancel(errCancelledByClient) // Servers need not end a cancelled request's stream.
+	}
 	ctx, cancel := context.WithTimeoutCause(x.r.Context(), x.limits.ListTimeout, errNotTaken)
 	defer cancel()
 	var delivered sync.WaitGroup
@@ -46,9 +49,6 @@ func (x *exchange) notification() {
 		})
 	}
 	delivered.Wait()
-	if request, ok := x.session.cancelled(x.body, x.message.Params); ok && x.message.Method == "notifications/cancelled" {
-		request.cancel(errCancelledByClient) // Servers need not end a cancelled request's stream.
-	}
 	x.w.WriteHeader(http.StatusAccepted)
 }
 

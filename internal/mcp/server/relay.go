@@ -108,9 +108,7 @@ func (x *exchange) relayRead(ctx context.Context, t *target, response *http.Resp
 	if jsonrpc.Scan(body, &m) == nil {
 		body = x.readResult(t, body, m.Result)
 	}
-	x.w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
-	x.w.WriteHeader(http.StatusOK)
-	_, _ = x.w.Write(body)
+	writeBody(x.w, http.StatusOK, response.Header["Content-Type"], body)
 }
 
 // readResult reads the result in an answer, and returns the answer as the client gets it.

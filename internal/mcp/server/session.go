@@ -59,7 +59,7 @@ type clientSession struct {
 
 	mu       sync.Mutex
 	late     map[session.ServiceHash]*lateSession
-	inFlight map[string]inFlight // by the request's raw id
+	inFlight map[string]*inFlight // by the request's raw id
 	listings map[sessionListing]*listing
 	merged   [federation.Kinds]merged
 	// weight is how many bytes of lists it holds; it belongs to sessions, and its mutex.
@@ -299,13 +299,16 @@ func (cs *clientSession) begin(id string, t *target, cancel context.CancelCauseF
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.inFlight == nil {
-		cs.inFlight = map[string]inFlight{}
+		cs.inFlight = map[string]*inFlight{}
 	}
-	cs.inFlight[id] = inFlight{t.hash, cancel}
+	request := &inFlight{t.hash, cancel}
+	cs.inFlight[id] = request
 	return func() {
 		cs.mu.Lock()
 		defer cs.mu.Unlock()
-		delete(cs.inFlight, id)
+		if cs.inFlight[id] == request { // A client may have used its id twice.
+			delete(cs.inFlight, id)
+		}
 	}
 }
 
@@ -314,10 +317,10 @@ var errCancelledByClient = errors.New("the client cancelled the request")
 
 // cancelled returns the request in flight that a notifications/cancelled names.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/utilities/cancellation
-func (cs *clientSession) cancelled(body []byte, params jsonrpc.Span) (inFlight, bool) {
+func (cs *clientSession) cancelled(body []byte, params jsonrpc.Span) (*inFlight, bool) {
 	var id [1]jsonrpc.Span
 	if jsonrpc.Lookup(body, params, []string{"requestId"}, id[:]) != nil || id[0].Empty() {
-		return inFlight{}, false
+		return nil, false
 	}
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
