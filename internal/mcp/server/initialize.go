@@ -236,7 +236,8 @@ func (s *Server) initializeLate(ctx context.Context, cs *clientSession, t *targe
 	case us.version == "":
 		var m jsonrpc.Message
 		_ = jsonrpc.Scan(answer, &m) // openUpstream has.
-		return upstreamSession{}, &upstream.Error{Target: t.Name, Reason: "it refused initialize: " + bounded(remoteError(answer, m.Error).Message)}
+		refusal := bounded(remoteError(answer, m.Error).Message)
+		return upstreamSession{}, &upstream.Error{Target: t.Name, Reason: "it refused initialize: " + refusal}
 	}
 	// The server lists its tools in full only once it has taken this.
 	messages := [][]byte{[]byte(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)}
