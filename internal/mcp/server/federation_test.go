@@ -199,6 +199,7 @@ func TestTargetsComeAndGoInALiveSession(t *testing.T) {
 		same(t, g.callTool(id, "echo"), `-32602 the server that had "echo" is gone; use b_echo to mean another one's`)
 		same(t, g.callTool(id, "b_echo"), "B "+params("echo"))
 		same(t, g.callTool(id, "sub"), "B "+params("sub"))
+		same(t, g.callTool(id, "unlisted"), "B "+params("unlisted")) // A server alone judges by itself what it does not list.
 	})
 	t.Run("the elder comes back", func(t *testing.T) {
 		g.update(testBackend([]config.Target{b.named("b"), a.named("a")}))

@@ -178,15 +178,10 @@ func (x *exchange) toOwner(kind federation.Kind, at jsonrpc.Span) {
 		return
 	}
 	entry, e := x.find(kind, name)
-	switch {
-	case e == nil:
-	case x.r.Context().Err() != nil:
-		return
-	case x.backend.only() != nil:
-		x.forward(x.backend.only(), x.body, nil) // It judges by itself what it does not list.
-		return
-	default:
-		writeError(x.w, x.id(), e)
+	if e != nil {
+		if x.r.Context().Err() == nil {
+			writeError(x.w, x.id(), e)
+		}
 		return
 	}
 	body := x.body
@@ -229,6 +224,9 @@ func (x *exchange) find(kind federation.Kind, name string) (federation.Entry, *j
 				return federation.Entry{}, asUnavailable(t, failed[i].err)
 			}
 		}
+	}
+	if t := x.backend.alone(); t != nil {
+		return federation.Entry{Name: name, Target: t.Name, Own: name}, nil // It judges by itself what it does not list.
 	}
 	return federation.Entry{}, x.unknown(kind, name, failed)
 }

@@ -87,13 +87,21 @@ func (b *backend) renamed(older *Snapshot) map[config.TargetName]config.TargetNa
 	return renamed
 }
 
-// only returns the target that is the whole Backend, so that nothing need be rewritten; nil if there are others, or if
-// names are to be qualified all the same.
-func (b *backend) only() *target {
-	if len(b.targets) != 1 || b.PrefixMode == config.PrefixAlways || b.memory.owners.anyCooling() {
+// alone returns the target that every name means which nobody lists; nil if there are others, or if no bare name is used.
+func (b *backend) alone() *target {
+	if len(b.targets) != 1 || b.PrefixMode == config.PrefixAlways {
 		return nil
 	}
 	return b.targets[0]
+}
+
+// only returns the target that is the whole Backend, so that nothing need be rewritten; nil if there are others, or if
+// names are to be qualified all the same.
+func (b *backend) only() *target {
+	if b.memory.owners.anyCooling() {
+		return nil
+	}
+	return b.alone()
 }
 
 func (b *backend) failClosed() bool { return b.FailureMode == config.FailClosed }
