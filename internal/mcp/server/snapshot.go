@@ -29,9 +29,6 @@ type Snapshot struct {
 	superseded chan struct{}
 }
 
-// Has returns whether the snapshot has a Backend of that key.
-func (s *Snapshot) Has(key string) bool { return s.backends[key] != nil }
-
 // backend is a config.Backend ready to serve.
 type backend struct {
 	*config.Backend
