@@ -22,8 +22,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
 )
 
 // endTimeout is how long targets may take to end their side of a session.
@@ -49,22 +47,20 @@ func (s *Server) delete(w http.ResponseWriter, r *http.Request, b *backend) {
 	var ending sync.WaitGroup
 	for _, t := range b.targets {
 		if us, ok := cs.existing(t); ok && us.id != "" && t.usable() {
-			ending.Go(func() { s.endUpstream(ctx, b, t, us) })
+			ending.Go(func() { s.endUpstream(ctx, t, us) })
 		}
 	}
 	ending.Wait()
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (s *Server) endUpstream(ctx context.Context, b *backend, t *target, us upstreamSession) {
+func (s *Server) endUpstream(ctx context.Context, t *target, us upstreamSession) {
 	header := http.Header{}
 	s.setOwnHeaders(header, us)
 	delete(header, "Content-Type")
-	response, _, err := s.upstream.Do(ctx, t.requests, &upstream.Request{
-		Method: http.MethodDelete, Header: header, Endpoint: us.endpoint,
-	})
+	response, _, err := s.do(ctx, &upstreamCall{target: t, upstream: us, method: http.MethodDelete, header: header})
 	if err != nil {
-		s.log.Warn("Session not ended at target", "backend", b.Key, "target", t.Name, "error", err)
+		s.log.Warn("Session not ended at target", "backend", t.backend.Key, "target", t.Name, "error", err)
 		return
 	}
 	closeBody(response)

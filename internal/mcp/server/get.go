@@ -31,7 +31,6 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
 )
 
 // Bounds of the pause before a target is asked for a stream again.
@@ -326,9 +325,7 @@ func (l *listening) relayFrom(
 	defer cancel(nil)
 	// Only the answer's begin has a deadline: a stream may be silent for as long as it likes.
 	watch := newWatchdog(cancel, l.limits.ListTimeout)
-	response, endpoint, err := l.upstream.Do(ctx, t.requests, &upstream.Request{
-		Method: http.MethodGet, Header: header, Endpoint: us.endpoint,
-	})
+	response, endpoint, err := l.do(ctx, &upstreamCall{target: t, session: l.session, upstream: us, method: http.MethodGet, header: header})
 	watch.stop()
 	if err != nil {
 		return err
@@ -366,8 +363,9 @@ func (l *listening) sessionLost(ctx context.Context, t *target, us upstreamSessi
 	l.setOwnHeaders(header, us)
 	ctx, cancel := context.WithTimeoutCause(ctx, l.limits.ListTimeout, errors.New("it did not answer ping in time"))
 	defer cancel()
-	response, _, err := l.upstream.Do(ctx, t.requests, &upstream.Request{
-		Method: http.MethodPost, Header: header, Endpoint: us.endpoint, Body: []byte(`{"jsonrpc":"2.0","id":"ping","method":"ping"}`),
+	response, _, err := l.do(ctx, &upstreamCall{
+		target: t, session: l.session, upstream: us, method: http.MethodPost, header: header,
+		body: []byte(`{"jsonrpc":"2.0","id":"ping","method":"ping"}`),
 	})
 	if err != nil {
 		return false, err

@@ -31,7 +31,21 @@ const (
 	headerSessionID       = "Mcp-Session-Id"
 	headerProtocolVersion = "Mcp-Protocol-Version"
 	headerLastEventID     = "Last-Event-Id"
+	headerMethod          = "Mcp-Method"
+	headerName            = "Mcp-Name"
 )
+
+// What requests of the modern era carry in params._meta.
+// https://modelcontextprotocol.io/specification/2026-07-28/basic/index#meta
+const (
+	metaProtocolVersion    = "io.modelcontextprotocol/protocolVersion"
+	metaClientInfo         = "io.modelcontextprotocol/clientInfo"
+	metaClientCapabilities = "io.modelcontextprotocol/clientCapabilities"
+	metaLogLevel           = "io.modelcontextprotocol/logLevel"
+	metaSubscriptionID     = "io.modelcontextprotocol/subscriptionId"
+)
+
+const methodDiscover = "server/discover"
 
 // supportedVersions are the revisions that clients may speak, newest first.
 // https://modelcontextprotocol.io/specification/versioning

@@ -26,6 +26,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
@@ -47,6 +48,7 @@ func (x *exchange) initialize() {
 		Backend:    x.backend.ID,
 		Initialize: params.late(),
 	}
+	x.session = newClientSession(opened)
 	begun, failed := x.initializeTargets()
 	if x.r.Context().Err() != nil {
 		return
@@ -105,7 +107,9 @@ func (x *exchange) initializeTargets() (initializedTargets, []targetError) {
 	answers := make([]initialized, len(x.backend.targets))
 	limit := x.limits.InitializeTimeout
 	failed := x.eachTarget(x.r.Context(), x.backend.targets, limit, func(ctx context.Context, i int, t *target) error {
-		us, answer, err := x.openUpstream(ctx, t, x.upstreamHeader(x.r.Header, upstreamSession{}), x.body)
+		us, answer, err := x.openUpstream(ctx, &upstreamCall{
+			target: t, session: x.session, method: http.MethodPost, header: x.upstreamHeader(x.r.Header, upstreamSession{}), body: x.body,
+		})
 		answers[i] = initialized{t, us, answer}
 		return err
 	})
@@ -129,7 +133,7 @@ func (x *exchange) answer(begun initializedTargets, params *clientInitialize, op
 		}
 	}
 	if x.backend.only() != nil && len(opened.Targets) == 1 {
-		opened.ProtocolVersion = opened.Targets[0].ProtocolVersion
+		opened.ProtocolVersion = versionOf(begun[0].answer)
 		return x.present(begun[0].answer)
 	}
 	opened.ProtocolVersion = negotiate(params.version)
@@ -138,8 +142,18 @@ func (x *exchange) answer(begun initializedTargets, params *clientInitialize, op
 
 // openUpstream sends an initialize to a target and returns its session and its answer. The session's version is empty
 // if the server refused.
-func (s *Server) openUpstream(ctx context.Context, t *target, header http.Header, body []byte) (upstreamSession, []byte, error) {
-	response, endpoint, err := s.upstream.Do(ctx, t.requests, &upstream.Request{Method: http.MethodPost, Header: header, Body: body})
+func (s *Server) openUpstream(ctx context.Context, c *upstreamCall) (upstreamSession, []byte, error) {
+	t := c.target
+	if t.Protocol == config.StreamableHTTP {
+		speaks, err := s.eraOf(ctx, t)
+		if err != nil {
+			return upstreamSession{}, nil, err
+		}
+		if speaks == eraModern {
+			c.upstream.version = modernVersion
+		}
+	}
+	response, endpoint, err := s.do(ctx, c)
 	if err != nil {
 		return upstreamSession{}, nil, err
 	}
@@ -170,7 +184,21 @@ func (s *Server) openUpstream(ctx context.Context, t *target, header http.Header
 	if us.version == "" {
 		return upstreamSession{}, nil, &upstream.Error{Target: t.Name, Reason: "its answer to initialize has no protocolVersion"}
 	}
+	if c.upstream.version == modernVersion {
+		us.version = modernVersion // What a legacy client was told is the bridge's.
+	}
 	return us, answer, nil
+}
+
+// versionOf returns the revision that an answer to initialize agrees on.
+func versionOf(answer []byte) string {
+	var m jsonrpc.Message
+	var field [1]jsonrpc.Span
+	if jsonrpc.Scan(answer, &m) != nil || jsonrpc.Lookup(answer, m.Result, []string{"protocolVersion"}, field[:]) != nil {
+		return ""
+	}
+	version, _ := jsonrpc.Text(answer, field[0])
+	return version
 }
 
 // readAnswer returns the one response in an answer, be it JSON or a stream.
@@ -223,13 +251,13 @@ func statusError(response *http.Response) error {
 // initializeLate makes a target's side of a session from what the session's token has of the client's initialize.
 func (s *Server) initializeLate(ctx context.Context, cs *clientSession, t *target) (upstreamSession, error) {
 	body := append([]byte(nil), `{"jsonrpc":"2.0","id":"initialize","method":"initialize","params":{"protocolVersion":`...)
-	body = jsonrpc.AppendString(body, cs.ProtocolVersion)
+	body = jsonrpc.AppendString(body, negotiate(cs.ProtocolVersion))
 	body = append(body, ',')
 	body = append(body, cs.Initialize...)
 	body = append(body, "}}"...)
 	header := http.Header{}
 	s.setOwnHeaders(header, upstreamSession{})
-	us, answer, err := s.openUpstream(ctx, t, header, body)
+	us, answer, err := s.openUpstream(ctx, &upstreamCall{target: t, session: cs, method: http.MethodPost, header: header, body: body})
 	switch {
 	case err != nil:
 		return upstreamSession{}, err
@@ -251,8 +279,8 @@ func (s *Server) initializeLate(ctx context.Context, cs *clientSession, t *targe
 	for _, message := range messages {
 		header = http.Header{}
 		s.setOwnHeaders(header, us)
-		response, _, err := s.upstream.Do(ctx, t.requests, &upstream.Request{
-			Method: http.MethodPost, Header: header, Endpoint: us.endpoint, Body: message,
+		response, _, err := s.do(ctx, &upstreamCall{
+			target: t, session: cs, upstream: us, method: http.MethodPost, header: header, body: message,
 		})
 		if err != nil {
 			return upstreamSession{}, err

@@ -19,15 +19,14 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"sync/atomic"
 	"time"
 
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
-)
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc")
 
 // roundTrip sends a message to a target, on the target's side of the client's session. A session that the target has lost
 // is initialized anew, and the message sent once more.
@@ -38,23 +37,25 @@ func (x *exchange) roundTrip(ctx context.Context, t *target, body []byte) (*http
 			return nil, us, err
 		}
 		response, err := x.send(ctx, t, us, http.MethodPost, body)
-		if err != nil {
+		switch {
+		case attempt == 1 && errors.Is(err, errEraChanged):
+		case err != nil:
 			return nil, us, err
-		}
-		if attempt > 1 || us.id == "" || !isLost(response) {
+		case attempt == 1 && us.id != "" && isLost(response):
+			closeBody(response)
+		case attempt == 1 && us.era() == eraLegacy && refusesEra(response):
+			closeBody(response)
+			t.era.forget(eraLegacy)
+		default:
 			return response, us, nil
 		}
-		closeBody(response)
 		x.session.lose(t, us)
 	}
 }
 
 func (x *exchange) send(ctx context.Context, t *target, us upstreamSession, method string, body []byte) (*http.Response, error) {
-	response, _, err := x.upstream.Do(ctx, t.requests, &upstream.Request{
-		Method:   method,
-		Header:   x.upstreamHeader(x.r.Header, us),
-		Body:     body,
-		Endpoint: us.endpoint,
+	response, _, err := x.do(ctx, &upstreamCall{
+		target: t, session: x.session, upstream: us, method: method, header: x.upstreamHeader(x.r.Header, us), body: body,
 	})
 	return response, err
 }
@@ -74,14 +75,30 @@ func isLost(response *http.Response) bool {
 	default:
 		return false
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxErrorBody))
-	closeBody(response)
-	response.Body = io.NopCloser(bytes.NewReader(body))
+	body, err := peek(response)
 	var m jsonrpc.Message
 	if err != nil || errorCode(body) != jsonrpc.CodeTransport {
 		return false
 	}
 	return jsonrpc.Scan(body, &m) != nil || m.ID.Empty() || string(m.ID.Of(body)) == "null"
+}
+
+// refusesEra returns whether a server refused a legacy request because it speaks the modern revision only: another server
+// has taken the place of the one that was probed. The body can still be read afterwards.
+func refusesEra(response *http.Response) bool {
+	if response.StatusCode != http.StatusBadRequest {
+		return false
+	}
+	body, err := peek(response)
+	return err == nil && isModernError(body)
+}
+
+// peek reads the body of an error, which can still be read afterwards.
+func peek(response *http.Response) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxErrorBody))
+	closeBody(response)
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	return body, err
 }
 
 // errorCode returns the code of a JSON-RPC error message, which need not have an id; 0 if it is none.

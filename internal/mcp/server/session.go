@@ -126,10 +126,15 @@ func (s *sessions) find(opened *session.Session) *clientSession {
 	if known, ok := s.known.Get(opened.SID); ok {
 		return known
 	}
-	fresh := &clientSession{Session: opened, made: make(chan struct{})}
-	fresh.ended, fresh.end = context.WithCancel(context.Background())
+	fresh := newClientSession(opened)
 	s.known.Add(opened.SID, fresh)
 	return fresh
+}
+
+func newClientSession(opened *session.Session) *clientSession {
+	cs := &clientSession{Session: opened, made: make(chan struct{})}
+	cs.ended, cs.end = context.WithCancel(context.Background())
+	return cs
 }
 
 // end remembers that the client has ended a session, for as long as its token would be taken.
@@ -220,10 +225,21 @@ func (us upstreamSession) hash() uint64 {
 	return uint64(session.HashService(config.ServiceID(us.id)))
 }
 
-// heldBy returns whether the target still has the endpoint that holds the session. The pin comes from the client's
+// heldBy returns whether the target still speaks as was agreed on, and has the endpoint that holds the session. The pin comes from the client's
 // token, so nothing is ever dialled that the current snapshot does not list.
 func (us upstreamSession) heldBy(t *target) bool {
+	if speaks := t.era.current(); speaks != eraUnknown && speaks != us.era() {
+		return false // Another server is there now.
+	}
 	return us.id == "" || (t.requests != nil && t.requests.Has(us.endpoint))
+}
+
+// era returns the era that was agreed on with the server.
+func (us upstreamSession) era() era {
+	if us.version == modernVersion {
+		return eraModern
+	}
+	return eraLegacy
 }
 
 // startLate makes the target's side of the session in the background, so that a client that turns away does not spoil
