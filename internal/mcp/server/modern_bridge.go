@@ -44,10 +44,30 @@ func (x *exchange) bridge(t *target, body []byte) error {
 			return nil
 		}
 	}
+	body, err := legacyBody(body)
+	if err != nil {
+		x.invalidParams(err)
+		return nil
+	}
 	if token := x.requestState(); token != "" {
 		return x.resume(t, token, body)
 	}
 	return x.bridgeAnew(t, body)
+}
+
+// legacyBody leaves out of a request's params._meta what only the modern era has: servers that know both would take the
+// request for one of it.
+func legacyBody(body []byte) ([]byte, error) {
+	var m jsonrpc.Message
+	if err := jsonrpc.Scan(body, &m); err != nil {
+		return nil, err
+	}
+	edits, err := jsonrpc.SetMeta(body, &m, jsonrpc.Member{Key: metaProtocolVersion}, jsonrpc.Member{Key: metaClientInfo},
+		jsonrpc.Member{Key: metaClientCapabilities}, jsonrpc.Member{Key: metaLogLevel})
+	if err != nil {
+		return nil, err
+	}
+	return jsonrpc.Splice(nil, body, edits...), nil
 }
 
 func (x *exchange) bridgeAnew(t *target, body []byte) error {
@@ -63,11 +83,16 @@ func (x *exchange) bridgeList(t *target) error {
 	ctx, cancel := context.WithTimeoutCause(x.r.Context(), x.limits.ListTimeout,
 		fmt.Errorf("it did not answer within %s", x.limits.ListTimeout))
 	defer cancel()
-	params := x.message.Params.Of(x.body)
-	if len(params) == 0 {
-		params = []byte("{}")
+	body, err := legacyBody(x.body)
+	if err != nil {
+		x.invalidParams(err)
+		return nil
 	}
-	result, _, err := x.ask(ctx, t, x.message.Method, params)
+	var m jsonrpc.Message
+	if err := jsonrpc.Scan(body, &m); err != nil {
+		return err
+	}
+	result, _, err := x.ask(ctx, t, x.message.Method, m.Params.Of(body))
 	if refused := (*jsonrpc.Error)(nil); errors.As(err, &refused) {
 		x.fail(refused)
 		return nil
@@ -253,6 +278,8 @@ func (c *bridgedCall) read(response *http.Response) {
 			_ = jsonrpc.Scan(in.data, &in.message) // It is the gateway's own.
 		}
 		c.pass(in)
+	case response.StatusCode == http.StatusBadRequest, response.StatusCode == http.StatusNotFound:
+		c.pass(incoming{err: &errRefused{statusError(response)}})
 	default:
 		c.pass(incoming{err: statusError(response)})
 	}
@@ -327,7 +354,7 @@ func (c *bridgedCall) serve(x *exchange) error {
 			case in.err != nil:
 				x.log.Warn("Target did not answer", "backend", x.backend.Key, "target", c.target.Name, "error", in.err)
 				c.end(false)
-				answer.fail(unavailable(c.target.Name, in.err.Error()))
+				answer.fail(x.unanswered(c.target, in.err))
 				return nil
 			case in.message.Kind == jsonrpc.Response && sameID(in.data, in.message.ID, c.id):
 				c.end(false)
@@ -357,6 +384,29 @@ func (c *bridgedCall) serve(x *exchange) error {
 			}
 			return nil
 		}
+	}
+}
+
+// unanswered is the error for a request to which a server has no answer in MCP. Some servers refuse a method that they don't
+// know so.
+func (x *exchange) unanswered(t *target, err error) *jsonrpc.Error {
+	if refused := (*errRefused)(nil); errors.As(err, &refused) && !isLegacyMethod(x.message.Method) {
+		return &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "Method not found: " + bounded(x.message.Method)}
+	}
+	return unavailable(t.Name, err.Error())
+}
+
+// errRefused is for an HTTP status that refuses a request, without a JSON-RPC error.
+type errRefused struct{ error }
+
+// isLegacyMethod returns whether servers of the legacy era may know a method of requests.
+func isLegacyMethod(method string) bool {
+	switch method {
+	case "tools/call", "prompts/get", "resources/read", "completion/complete":
+		return true
+	default:
+		_, isList := federation.KindOfList(method)
+		return isList
 	}
 }
 

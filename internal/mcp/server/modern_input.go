@@ -279,12 +279,21 @@ func (c *bridgedCall) urlRequired(x *exchange, data []byte, e jsonrpc.Span) []by
 // checkParams refuses a call of a legacy server's tool whose headers are not what the arguments say: that server does not
 // look, but whoever is between here and the client may have decided by the headers.
 func (x *exchange) checkParams(t *target) *jsonrpc.Error {
-	l := x.session.known(x.backend, t, federation.Tools)
-	name := x.own
 	var fields [2]jsonrpc.Span
-	if l == nil || jsonrpc.Lookup(x.body, x.message.Params, []string{"name", "arguments"}, fields[:]) != nil {
+	if jsonrpc.Lookup(x.body, x.message.Params, []string{"name", "arguments"}, fields[:]) != nil {
 		return nil
 	}
+	l := x.session.known(x.backend, t, federation.Tools)
+	if l == nil || !l.fresh(time.Now()) {
+		ctx, cancel := context.WithTimeoutCause(x.r.Context(), x.limits.ListTimeout,
+			fmt.Errorf("it did not answer within %s", x.limits.ListTimeout))
+		defer cancel()
+		var err error
+		if l, err = x.list(ctx, t, federation.Tools); err != nil {
+			return nil //nolint:nilerr // The call itself finds out what is wrong.
+		}
+	}
+	name := x.own
 	if name == "" {
 		name, _ = jsonrpc.Text(x.body, fields[0])
 	}
