@@ -100,3 +100,12 @@ func TestNameKey(t *testing.T) {
 		}
 	}
 }
+
+// codeOf returns the code of an error that must be a *jsonrpc.Error.
+func codeOf(err error) jsonrpc.Code {
+	var e *jsonrpc.Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return 0
+}
