@@ -153,7 +153,7 @@ func (c *circuit) refusal(now time.Time) (next time.Time, f failure) {
 	f = failure{kind: KindCircuitOpen, reason: c.last.reason + " (being tried again)", err: c.last.err}
 	if wait := c.next.Sub(now); !c.probing && wait > 0 {
 		const step = 100 * time.Millisecond
-		f.reason = c.last.reason + " (tried again in " + ((wait + step - 1) / step * step).String() + ")"
+		f.reason = c.last.reason + " (tried again in " + (wait + step - 1).Truncate(step).String() + ")"
 	}
 	return c.next, f
 }
