@@ -86,7 +86,7 @@ func (c *circuit) admitProbe(now time.Time) (permit, bool) {
 		// A call may take minutes to be answered, or never be: others need not wait for it.
 		c.open(c.next, failure{kind: KindTimeout, reason: "it did not answer in time"})
 	}
-	if c.probing || now.Before(c.next) {
+	if now.Before(c.next) {
 		return 0, false
 	}
 	c.probing, c.next = true, now.Add(longestBackoff(c.last.kind))
@@ -139,7 +139,6 @@ func (c *circuit) open(now time.Time, f failure) {
 		c.backoff *= 2
 		c.epoch.Add(2)
 	}
-	c.failures.Store(0)
 	c.backoff = min(c.backoff, longestBackoff(f.kind))
 	c.last, c.probing = f, false
 	// Replicas that lost one server don't come back to it all at once.

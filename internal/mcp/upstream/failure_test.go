@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"sync/atomic"
@@ -157,6 +158,17 @@ func TestWhatOpensACircuit(t *testing.T) {
 			clock.advance(minBackoff)
 			wantHealth(t, c, HalfOpen)
 		})
+	}
+}
+
+// A dialer's deadline can't be waited for in a test.
+func TestConnectingThatTimesOutIsTheEndpoints(t *testing.T) {
+	t.Parallel()
+	slow := explain(t.Context(), &net.OpError{Op: "dial", Net: "tcp", Err: timeout{}})
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		if !slow.isEndpoints(method) {
+			t.Errorf("not with %s", method)
+		}
 	}
 }
 
