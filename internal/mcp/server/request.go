@@ -31,6 +31,7 @@ import (
 
 // request answers a request, or has a target answer it. A target that is the whole Backend gets it as it is.
 func (x *exchange) request() {
+	x.tellPeers()
 	kind, isList := federation.KindOfList(x.message.Method)
 	only := x.backend.only()
 	switch {
@@ -213,6 +214,9 @@ func (x *exchange) invalidParams(err error) {
 func (x *exchange) find(kind federation.Kind, name string) (federation.Entry, *jsonrpc.Error) {
 	var failed []targetError
 	for _, refresh := range []bool{false, true} {
+		if refresh && !x.session.mayRefresh(kind) {
+			break
+		}
 		var catalogue *federation.Catalogue
 		catalogue, failed = x.catalogue(x.r.Context(), kind, refresh)
 		if entry, ok := x.lookUp(catalogue, kind, name); ok {
