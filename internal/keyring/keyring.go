@@ -77,6 +77,11 @@ const (
 	Promote
 )
 
+// String returns the step's name for logs.
+func (s Step) String() string {
+	return [...]string{"keep", "settle", "unsettle", "promote"}[s]
+}
+
 // Decision is what to do now.
 type Decision struct {
 	Step Step
