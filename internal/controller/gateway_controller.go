@@ -89,7 +89,11 @@ func (r *GatewayReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 		return ctrl.Result{}, err
 	}
 	proxy, ensureErr := r.ensureProxy(ctx, &gateway, translated)
-	keys, keysErr := r.rotateKeys(ctx, &gateway, translated, proxy)
+	var keys keysState
+	var keysErr error
+	if ensureErr == nil { // Otherwise all of it is tried again soon.
+		keys, keysErr = r.rotateKeys(ctx, &gateway, translated)
+	}
 	desired := gatewayStatus(&gateway, translated, proxy, keys, metav1.Now())
 	result, writeErr := afterWrite(ctx, r.writeStatus(ctx, &gateway, desired))
 	if err := errors.Join(ensureErr, keysErr, writeErr); err != nil {

@@ -50,13 +50,10 @@ type keysState struct {
 
 // rotateKeys takes the next step in the rotation of a Gateway's keys, if it is time for one.
 func (r *GatewayReconciler) rotateKeys(
-	ctx context.Context, gateway *gatewayv1.Gateway, translated *translate.Result, proxy proxyState,
+	ctx context.Context, gateway *gatewayv1.Gateway, translated *translate.Result,
 ) (keysState, error) {
-	switch {
-	case !translated.Accepted.Status:
+	if !translated.Accepted.Status {
 		return keysState{known: true}, nil
-	case proxy.err != nil: // It is about the same Secret, or else it will be tried again soon.
-		return keysState{}, nil
 	}
 	keys, err := provision.ReadSessionKeys(ctx, r, gateway)
 	if invalid, ok := errors.AsType[*provision.InvalidSessionKeysError](err); ok {

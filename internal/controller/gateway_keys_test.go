@@ -25,6 +25,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -66,7 +67,9 @@ var _ = Describe("Session keys", func() {
 				Namespace: key.Namespace, Name: provision.SecretName(key.Name),
 				Annotations: map[string]string{"note": "kept"},
 				OwnerReferences: []metav1.OwnerReference{
-					*metav1.NewControllerRef(gateway, gatewayv1.SchemeGroupVersion.WithKind("Gateway")),
+					*metav1.NewControllerRef(gateway, schema.GroupVersionKind{
+						Group: gatewayv1.GroupName, Version: gatewayv1.GroupVersion.Version, Kind: "Gateway",
+					}),
 				},
 			},
 			Data: map[string][]byte{provision.SecretKeySessionKeys: marshal(ring), "tls.crt": []byte("kept")},
