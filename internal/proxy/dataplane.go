@@ -130,7 +130,9 @@ func (d *dataPlane) report(problem error) {
 // updateKeys changes the keys that seal sessions. It is in this order that the ring which is told is one that is used.
 func (d *dataPlane) updateKeys(keys *session.KeyRing) {
 	d.mcp.UpdateKeys(keys)
-	d.keys.Store(keys)
+	if before := d.keys.Swap(keys); before != nil && before.ID() != keys.ID() {
+		d.log.Info("Session keys changed", "keyRing", keys.ID())
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.badKeys = nil
