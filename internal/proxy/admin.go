@@ -33,6 +33,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/httproute"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/keyring"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 )
 
@@ -40,6 +41,8 @@ import (
 type Admin struct {
 	// Ready returns nil once what there is of that generation is served; 0 stands for any.
 	Ready func(generation int64) error
+	// KeyRing returns the id of the ring of keys that seal sessions; empty if there are none yet.
+	KeyRing func() string
 	// Config returns the configuration, which has no secrets, as a value to encode as JSON.
 	Config  func() any
 	Metrics prometheus.Gatherer
@@ -47,7 +50,9 @@ type Admin struct {
 
 // serveAdmin serves the admin endpoint of one data plane until the context ends.
 func serveAdmin(ctx context.Context, listener net.Listener, data *dataPlane, registry prometheus.Gatherer, log *slog.Logger) error {
-	return Admin{Ready: data.ready, Config: func() any { return data.dump() }, Metrics: registry}.Serve(ctx, listener, log)
+	return Admin{
+		Ready: data.ready, KeyRing: data.keyRing, Config: func() any { return data.dump() }, Metrics: registry,
+	}.Serve(ctx, listener, log)
 }
 
 // Serve serves the admin endpoint until the context ends: /metrics, /healthz, /readyz and /config.
@@ -74,8 +79,12 @@ func (a Admin) Serve(ctx context.Context, listener net.Listener, log *slog.Logge
 }
 
 // serveReady answers 200 once a snapshot is served on all ports: with ?generation=N, one of that generation of the
-// Gateway or a later one. Otherwise 503 and the reason.
+// Gateway or a later one. Otherwise 503 and the reason. Either says which key ring is used: keys rotate only once all
+// replicas have those that are stored.
 func (a Admin) serveReady(w http.ResponseWriter, r *http.Request) {
+	if id := a.KeyRing(); id != "" {
+		w.Header().Set(keyring.Header, id)
+	}
 	var generation int64
 	if asked := r.URL.Query().Get("generation"); asked != "" {
 		var err error
@@ -96,9 +105,13 @@ type configDump struct {
 	// Generation of the Gateway that is served.
 	Generation int64
 	// Problem is why the newest configuration is not served, if so.
-	Problem   string `json:",omitempty"`
-	Listeners []httproute.Listener
-	Backends  map[string]*config.Backend
+	Problem string `json:",omitempty"`
+	// KeyRing is the id of the ring of keys that seal sessions. The keys themselves are nowhere to be seen.
+	KeyRing string `json:",omitempty"`
+	// KeyProblem is why newer keys are not used, if so.
+	KeyProblem string `json:",omitempty"`
+	Listeners  []httproute.Listener
+	Backends   map[string]*config.Backend
 }
 
 // serveConfig shows the snapshot, to this machine only, and not to a web page whose name was made to resolve to this
@@ -117,7 +130,10 @@ func (a Admin) serveConfig(w http.ResponseWriter, r *http.Request) {
 
 // dump returns what is served.
 func (d *dataPlane) dump() configDump {
-	var dump configDump
+	dump := configDump{KeyRing: d.keyRing()}
+	if err := d.keyProblem(); err != nil {
+		dump.KeyProblem = err.Error()
+	}
 	if err := d.ready(0); err != nil {
 		dump.Problem = err.Error()
 	}

@@ -123,6 +123,43 @@ func TestConfigDump(t *testing.T) {
 	}
 }
 
+func TestAdminEndpointSaysWhichKeysThereAre(t *testing.T) {
+	p := newPlane(t)
+	get := serveAdminOf(p)
+	check := func(status int, want string) (config string) {
+		t.Helper()
+		if a := get("/readyz"); a.status != status || a.header.Get("Dynamic-Mcp-Key-Ring") != want {
+			t.Errorf("/readyz: got %d, key ring %q; want %d, %q", a.status, a.header.Get("Dynamic-Mcp-Key-Ring"), status, want)
+		}
+		var dump configDump
+		config = get("/config").body
+		if err := json.Unmarshal([]byte(config), &dump); err != nil || dump.KeyRing != want {
+			t.Errorf("/config: got key ring %q, %v; want %q", dump.KeyRing, err, want)
+		}
+		return config
+	}
+	check(http.StatusServiceUnavailable, "")
+	first := newKeys(t)
+	p.updateKeys(first)
+	check(http.StatusServiceUnavailable, first.ID())
+	if err := p.apply(configOf(1, nil)); err != nil {
+		t.Fatal(err)
+	}
+	check(http.StatusOK, first.ID())
+	second := promoted(t, first)
+	p.updateKeys(second)
+	config := check(http.StatusOK, second.ID())
+	var keys map[string]any
+	if data, err := second.Marshal(); err != nil || json.Unmarshal(data, &keys) != nil {
+		t.Fatal(err)
+	}
+	for _, field := range []string{"current", "next", "previous"} {
+		if strings.Contains(config, keys[field].(string)) {
+			t.Errorf("/config shows the %s key", field)
+		}
+	}
+}
+
 func TestConfigIsForThisMachineOnly(t *testing.T) {
 	p := newPlane(t)
 	for _, c := range []struct {

@@ -70,7 +70,7 @@ func NewDataPlane(o Options, registry prometheus.Registerer) *DataPlane {
 func (d *DataPlane) Apply(c *translate.Config) error { return d.data.apply(c) }
 
 // UpdateKeys changes the keys that seal sessions, for all requests to come.
-func (d *DataPlane) UpdateKeys(keys *session.KeyRing) { d.mcp.UpdateKeys(keys) }
+func (d *DataPlane) UpdateKeys(keys *session.KeyRing) { d.data.updateKeys(keys) }
 
 // Ready returns nil once a configuration of at least that generation of the Gateway is served on all its ports.
 func (d *DataPlane) Ready(generation int64) error { return d.data.ready(generation) }
