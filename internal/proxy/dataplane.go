@@ -35,6 +35,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/httproute"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/server"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
 )
 
@@ -53,10 +54,11 @@ type port struct {
 
 // dataPlane serves the newest snapshot that could be compiled and bound.
 type dataPlane struct {
-	mcp     *server.Server
-	metrics *metrics
-	log     *slog.Logger
-	bind    string
+	mcp       *server.Server
+	metrics   *metrics
+	telemetry *telemetry.Telemetry
+	log       *slog.Logger
+	bind      string
 
 	current atomic.Pointer[snapshot]
 	keys    atomic.Pointer[session.KeyRing] // What mcp has; nil until there are any.
@@ -74,9 +76,9 @@ type dataPlane struct {
 	draining  bool           // Nothing is bound or reported any more.
 }
 
-func newDataPlane(o Options, mcp *server.Server, m *metrics) *dataPlane {
+func newDataPlane(o Options, mcp *server.Server, m *metrics, t *telemetry.Telemetry) *dataPlane {
 	d := &dataPlane{
-		mcp: mcp, metrics: m, log: o.Log, bind: o.BindAddress,
+		mcp: mcp, metrics: m, telemetry: t, log: o.Log, bind: o.BindAddress,
 		listeners: map[int32]*listener{},
 		problem:   errors.New("no configuration yet"),
 	}
@@ -94,6 +96,7 @@ func (d *dataPlane) apply(c *translate.Config) error {
 		d.report(err)
 		return err
 	}
+	d.telemetry.SetBackends(c.Backends) // Before there are requests for them.
 	next := &snapshot{config: c, ports: ports, backends: d.mcp.Update(c.Backends)}
 	d.current.Store(next)
 	d.metrics.applied(c)

@@ -34,6 +34,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 )
 
 // Options configure a proxy.
@@ -65,6 +66,8 @@ type Options struct {
 	Limits config.Limits
 	// Log takes what an operator should know.
 	Log *slog.Logger
+	// Telemetry says where traces and the access log go. Metrics are the data plane's own: what it has for them is not used.
+	Telemetry telemetry.Options
 	// Version of the program.
 	Version string
 }
