@@ -17,14 +17,8 @@ limitations under the License.
 package conformance
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"os/exec"
 	"slices"
@@ -149,9 +143,12 @@ func clientThroughGateway(program, server string, speaks era) (err error) {
 	}()
 	address := gateway.url
 	if speaks == legacy {
-		listener := httptest.NewServer(legacyOnly(address))
-		defer listener.Close()
-		address = listener.URL
+		old, end, err := onlyOf(legacy, address)
+		if err != nil {
+			return err
+		}
+		defer end()
+		address = old
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), clientTimeout)
 	defer cancel()
@@ -161,32 +158,4 @@ func clientThroughGateway(program, server string, speaks era) (err error) {
 		return fmt.Errorf("everything-client: %w", err)
 	}
 	return nil
-}
-
-// legacyOnly is a gateway to clients that try revision 2026-07-28 first, as everything-client does: it refuses that
-// revision as servers do that don't know it, so that the client speaks an older one.
-func legacyOnly(address string) http.Handler {
-	to, err := url.Parse(address)
-	if err != nil {
-		panic(err) // It is the gateway's own.
-	}
-	proxy := &httputil.ReverseProxy{
-		FlushInterval: -1,
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.Out.URL, r.Out.Host = to, ""
-		},
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Mcp-Protocol-Version") == "2026-07-28" {
-			http.Error(w, "unsupported protocol version", http.StatusBadRequest)
-			return
-		}
-		// An answer that begins before the body was taken to its end would be cut off.
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return
-		}
-		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-		proxy.ServeHTTP(w, r)
-	})
 }

@@ -60,6 +60,7 @@ func TestServer(t *testing.T) {
 func testServer(t *testing.T, p *programs, upstream era, kind targetKind) {
 	url := startEverythingServer(t, p.everythingServer, upstream)
 	if !*direct {
+		url = speakingOnly(t, upstream, url)
 		gateway, err := startGateway(kind, url)
 		if err != nil {
 			t.Fatal(err)
@@ -97,6 +98,17 @@ func testServer(t *testing.T, p *programs, upstream era, kind targetKind) {
 			}
 		})
 	}
+}
+
+// speakingOnly is the server at a URL without what it speaks of the other era.
+func speakingOnly(t *testing.T, speaks era, url string) string {
+	t.Helper()
+	only, end, err := onlyOf(speaks, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(end)
+	return only
 }
 
 // untilStdinEnds runs a program that would not end by itself until standard input ends, so that it never outlives the
