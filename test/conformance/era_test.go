@@ -34,7 +34,7 @@ const modernRevision = "2026-07-28"
 // onlyOf serves an MCP server, or the gateway, to what speaks one era only. The Go SDK's programs speak more: its client
 // falls back to an older revision where a newer one is refused, and its server without sessions answers `initialize` too.
 // Whoever starts it closes it.
-func onlyOf(speaks era, address string) (listening string, close func(), err error) {
+func onlyOf(speaks era, address string) (listening string, end func(), err error) {
 	to, err := url.Parse(address)
 	if err != nil {
 		return "", nil, err
@@ -62,7 +62,7 @@ func onlyOf(speaks era, address string) (listening string, close func(), err err
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		proxy.ServeHTTP(w, r)
 	}))
-	end := func() {
+	end = func() {
 		listener.CloseClientConnections()
 		listener.Close()
 		transport.CloseIdleConnections()
