@@ -69,6 +69,10 @@ test: ## Run every test: unit, golden, CRD, envtest and end-to-end (PKG, TESTFLA
 	@KUBEBUILDER_ASSETS="$$(hack/envtest/assets.sh)" \
 		go test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PKG)
 
+.PHONY: test-conformance
+test-conformance: ## Of `make test`, the official MCP conformance suite alone, with what passes (TESTFLAGS).
+	@go test -race -v -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./test/conformance
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME each (default 30s).
 	@FUZZTIME=$(FUZZTIME) hack/fuzz.sh
