@@ -64,6 +64,7 @@ func newProxyCommand() *cobra.Command {
 	f.StringVar(&o.AdminAddress, "admin-address", "127.0.0.1:19000",
 		"HOST:PORT of the admin endpoint: /metrics, /healthz, /readyz, /config; port 0 for any free one")
 	f.StringVar(&o.AdminAddressFile, "admin-address-file", "", "file to write the admin endpoint's address to once it is bound")
+	addProfilingFlag(f, &o.Profiling)
 	f.BoolVar(&flags.exitWithParent, "exit-with-parent", false,
 		"end when standard input does, so that this process never outlives the one that started it")
 	f.BoolVar(&o.AllowLoopbackUpstreams, "allow-loopback-upstreams", false, "permit MCP servers on loopback addresses; for development")
