@@ -71,6 +71,8 @@ type Server struct {
 	current  atomic.Pointer[Snapshot]
 	updating sync.Mutex
 	sessions *sessions
+	inputs   inputs
+	warned   warnedOf
 	// requestIDs makes the ids of the gateway's own requests different from each other.
 	requestIDs atomic.Uint64
 
@@ -89,6 +91,7 @@ func New(o Options) *Server {
 		version:        o.Version,
 		allowedOrigins: o.AllowedOrigins,
 		sessions:       newSessions(),
+		warned:         newWarnedOf(),
 	}
 	s.running, s.stop = context.WithCancel(context.Background())
 	s.draining, s.drain = context.WithCancel(s.running)

@@ -68,6 +68,12 @@ type clientSession struct {
 	logLevel []byte
 	// subscribed are the resources that the client has subscribed to at this replica, and what it calls them.
 	subscribed map[subscription]string
+	// listeners are what listens to servers of the modern era for the client at this replica.
+	listeners map[*modernListener]struct{}
+	// listenFilter, if not nil, is what these listen for in place of what is made of the servers' capabilities: a notifications
+	// object as of subscriptions/listen, of which each server gets its own of the resources that are in subscribed. It never
+	// changes.
+	listenFilter []byte
 	// made is closed, and replaced, when a target's side of the session has been made.
 	made chan struct{}
 }
