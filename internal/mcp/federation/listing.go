@@ -84,7 +84,7 @@ type Item struct {
 	name jsonrpc.Span
 }
 
-// Raw returns the entry's JSON as the server sent it.
+// Raw returns the entry's JSON as the server sent it; it must not be changed.
 func (i *Item) Raw() []byte { return i.raw }
 
 // Listing is the whole list of one target.

@@ -103,13 +103,16 @@ func canonical(address string) (string, bool) {
 	if err != nil || number == 0 {
 		return "", false
 	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if ip, err := netip.ParseAddr(host); err == nil {
-		if ip = ip.Unmap(); ip.IsUnspecified() || ip.IsMulticast() {
+		if ip = ip.Unmap(); ip.IsUnspecified() || ip.IsMulticast() || ip.Zone() != "" {
 			return "", false
 		}
 		return netip.AddrPortFrom(ip, uint16(number)).String(), true
 	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if slices.Contains(strings.Split(host, "."), "") {
+		return "", false
+	}
 	for _, c := range []byte(host) {
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '.' && c != '_' {
 			return "", false

@@ -84,6 +84,8 @@ type listening struct {
 	stream  *eventStream
 	// last is the event that the client had last of a standing stream that broke off; zero if there was none.
 	last session.EventID
+	// modern is nil for the GET stream of a legacy client.
+	modern *modernListener
 }
 
 // resume continues the stream of a request that broke off, where the event id says: the target that sent the event
@@ -166,6 +168,12 @@ func (l *listening) listen(snapshot *Snapshot) {
 			running[t.hash] = ts
 			streams.Go(ts.keepOpen)
 		}
+		if first && l.modern != nil {
+			for range len(b.targets) - len(running) {
+				l.modern.settled <- struct{}{} // They can't be asked at all.
+			}
+			streams.Go(func() { l.acknowledge(ctx, b) })
+		}
 		l.sayChanged(changed)
 		select {
 		case <-ctx.Done():
@@ -207,7 +215,7 @@ func (l *listening) sayChanged(changed session.Capabilities) {
 		if changed.Has(list.capability) {
 			data := []byte(`{"jsonrpc":"2.0","method":"notifications/` + list.name + `/list_changed"}`)
 			// A failure ends the stream, and with it all that waits for it.
-			_ = l.stream.send(&sse.Event{Name: "message", Retry: -1, Data: data, HasData: true})
+			_ = l.deliver(messageEvent(data))
 		}
 	}
 }
@@ -221,6 +229,8 @@ type targetStream struct {
 	now atomic.Pointer[targetNow]
 	// announce is whether the client is to be told of the target once it is there.
 	announce bool
+	// settle says, once, that the stream is open or can't be opened.
+	settle func()
 	// has is what the target was last known to have; endpoint is the one that the stream is open to.
 	has      atomic.Uint32
 	endpoint atomic.Value
@@ -233,7 +243,10 @@ type targetNow struct {
 }
 
 func newTargetStream(ctx context.Context, l *listening, b *backend, t *target, announce bool) *targetStream {
-	ts := &targetStream{listening: l, announce: announce}
+	ts := &targetStream{listening: l, announce: announce, settle: func() {}}
+	if l.modern != nil && !announce {
+		ts.settle = sync.OnceFunc(func() { l.modern.settled <- struct{}{} })
+	}
 	ts.now.Store(&targetNow{b, t})
 	ts.ctx, ts.cancel = context.WithCancel(ctx)
 	return ts
@@ -295,6 +308,7 @@ func (ts *targetStream) keepOpen() {
 					ts.sayAllChanged(now, us) // Nobody heard what the server said meanwhile.
 				}
 				had = true
+				ts.settle()
 			})
 			ts.endpoint.Store("")
 			if time.Since(begun) > maxStreamPause {
@@ -303,6 +317,7 @@ func (ts *targetStream) keepOpen() {
 		} else {
 			ts.announce = true
 		}
+		ts.settle()
 		if errors.Is(err, errNoStream) {
 			if (had && ts.replaced(now.target, us)) || ts.madeAnew(us, made) {
 				had = false
@@ -430,6 +445,9 @@ func (l *listening) relayEvents(now *targetNow, us upstreamSession, name string,
 	owner := &streamOwner{
 		Server: l.Server, r: l.r, backend: now.backend, session: l.session, target: now.target, upstream: us, stream: name,
 	}
+	if l.modern != nil {
+		owner.audience = l.modern.audience
+	}
 	replayed := *lastEvent != ""
 	var event sse.Event
 	for {
@@ -448,7 +466,7 @@ func (l *listening) relayEvents(now *targetNow, us upstreamSession, name string,
 			// Servers that replay more than a stream had send what is no message, and answers that were given already.
 			continue
 		}
-		if err := l.stream.send(&event); err != nil {
+		if err := l.deliver(&event); err != nil {
 			return err
 		}
 	}

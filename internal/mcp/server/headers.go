@@ -42,11 +42,15 @@ const (
 	metaClientInfo         = "io.modelcontextprotocol/clientInfo"
 	metaClientCapabilities = "io.modelcontextprotocol/clientCapabilities"
 	metaLogLevel           = "io.modelcontextprotocol/logLevel"
-	metaServerInfo         = "io.modelcontextprotocol/serverInfo"
 	metaSubscriptionID     = "io.modelcontextprotocol/subscriptionId"
+	metaServerInfo         = "io.modelcontextprotocol/serverInfo"
 )
 
-const methodDiscover = "server/discover"
+// Methods of the modern era.
+const (
+	methodDiscover = "server/discover"
+	methodListen   = "subscriptions/listen"
+)
 
 // supportedVersions are the revisions that clients may speak, newest first.
 // https://modelcontextprotocol.io/specification/versioning
@@ -92,7 +96,7 @@ func (s *Server) setOwnHeaders(h http.Header, us upstreamSession) {
 // checkVersion refuses requests of a revision that the gateway does not speak. No header stands for 2025-03-26.
 func checkVersion(h http.Header) *httpError {
 	values := h[headerProtocolVersion]
-	if len(values) == 0 || (len(values) == 1 && (slices.Contains(supportedVersions, values[0]) || values[0] == oldestVersion)) {
+	if len(values) == 0 || len(values) == 1 && isLegacyVersion(values[0]) {
 		return nil
 	}
 	return &httpError{http.StatusBadRequest, jsonrpc.CodeTransport, fmt.Sprintf(

@@ -169,7 +169,7 @@ func (s *Server) openUpstreamOnce(ctx context.Context, c *upstreamCall) (upstrea
 		return upstreamSession{}, nil, err
 	}
 	defer closeBody(response)
-	if c.upstream.era() == eraLegacy && refusesEra(response) {
+	if c.upstream.version == "" && refusesEra(response) {
 		t.era.forget(eraLegacy)
 		return upstreamSession{}, nil, errEraChanged
 	}
@@ -263,8 +263,8 @@ func statusError(response *http.Response) error {
 	}
 }
 
-// initializeLate makes a target's side of a session from what the session's token has of the client's initialize.
-func (s *Server) initializeLate(ctx context.Context, cs *clientSession, t *target) (upstreamSession, error) {
+// initializeLate makes a target's side of a session, and returns it with the server's instructions, from what the session's token has of the client's initialize.
+func (s *Server) initializeLate(ctx context.Context, cs *clientSession, t *target) (upstreamSession, string, error) {
 	body := append([]byte(nil), `{"jsonrpc":"2.0","id":"initialize","method":"initialize","params":{"protocolVersion":`...)
 	body = jsonrpc.AppendString(body, negotiate(cs.ProtocolVersion))
 	body = append(body, ',')
@@ -275,12 +275,12 @@ func (s *Server) initializeLate(ctx context.Context, cs *clientSession, t *targe
 	us, answer, err := s.openUpstream(ctx, &upstreamCall{target: t, session: cs, method: http.MethodPost, header: header, body: body})
 	switch {
 	case err != nil:
-		return upstreamSession{}, err
+		return upstreamSession{}, "", err
 	case us.version == "":
 		var m jsonrpc.Message
 		_ = jsonrpc.Scan(answer, &m) // openUpstream has.
 		refusal := bounded(remoteError(answer, m.Error).Message)
-		return upstreamSession{}, &upstream.Error{Target: t.Name, Reason: "it refused initialize: " + refusal}
+		return upstreamSession{}, "", &upstream.Error{Target: t.Name, Reason: "it refused initialize: " + refusal}
 	}
 	// The server lists its tools in full only once it has taken this.
 	messages := [][]byte{[]byte(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)}
@@ -298,11 +298,11 @@ func (s *Server) initializeLate(ctx context.Context, cs *clientSession, t *targe
 			target: t, session: cs, upstream: us, method: http.MethodPost, header: header, body: message,
 		})
 		if err != nil {
-			return upstreamSession{}, err
+			return upstreamSession{}, "", err
 		}
 		closeBody(response)
 	}
-	return us, nil
+	return us, instructionsOf(answer), nil
 }
 
 // level returns the params of the client's last logging/setLevel, or nil.

@@ -38,11 +38,11 @@ func (s *Server) doModern(ctx context.Context, c *upstreamCall) (*http.Response,
 	switch c.method {
 	case http.MethodPost:
 	case http.MethodGet:
-		return s.listenModern(ctx, c)
+		return s.doModernGet(ctx, c)
 	default:
 		return newAnswer(http.StatusMethodNotAllowed, nil, nil), "", nil // There is no session to end.
 	}
-	b := &modernRequest{Server: s, c: c}
+	b := &modernCall{Server: s, c: c}
 	if err := jsonrpc.Scan(c.body, &b.message); err != nil {
 		return nil, "", b.failure(ctx, fmt.Errorf("the message for it can't be read: %w", err))
 	}
@@ -61,8 +61,8 @@ func (s *Server) doModern(ctx context.Context, c *upstreamCall) (*http.Response,
 	return b.forward(ctx)
 }
 
-// modernRequest is a message of a legacy client for a server of the modern era.
-type modernRequest struct {
+// modernCall is a message of a legacy client for a server of the modern era.
+type modernCall struct {
 	*Server
 	c       *upstreamCall
 	message jsonrpc.Message // Of c.body.
@@ -80,10 +80,10 @@ func newAnswer(status int, contentType []string, body []byte) *http.Response {
 	}
 }
 
-func (b *modernRequest) id() []byte { return b.message.ID.Of(b.c.body) }
+func (b *modernCall) id() []byte { return b.message.ID.Of(b.c.body) }
 
 // failure is that the server gave no answer, as do tells it.
-func (b *modernRequest) failure(ctx context.Context, err error) error {
+func (b *modernCall) failure(ctx context.Context, err error) error {
 	var e *upstream.Error
 	if errors.As(err, &e) || errors.Is(err, errEraChanged) {
 		return err
@@ -96,7 +96,7 @@ func (b *modernRequest) failure(ctx context.Context, err error) error {
 }
 
 // answeredHere answers what servers of the modern era are not asked for; nil if it is none of that.
-func (b *modernRequest) answeredHere(ctx context.Context) []byte {
+func (b *modernCall) answeredHere(ctx context.Context) []byte {
 	var refused *jsonrpc.Error
 	switch b.message.Method {
 	case "ping":
@@ -122,7 +122,7 @@ func (b *modernRequest) answeredHere(ctx context.Context) []byte {
 var logLevels = []string{"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"}
 
 // checkLevel refuses what is no level. The session remembers the level, for the requests to come.
-func (b *modernRequest) checkLevel() *jsonrpc.Error {
+func (b *modernCall) checkLevel() *jsonrpc.Error {
 	if levelOf(b.message.Params.Of(b.c.body)) == "" {
 		return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: "Invalid params: level must be one of " + strings.Join(logLevels, ", ")}
 	}
@@ -144,7 +144,7 @@ func levelOf(params []byte) string {
 
 // subscription answers resources/subscribe and unsubscribe. The session has noted it; what listens to the server for the
 // client begins to listen for that too.
-func (b *modernRequest) subscription(ctx context.Context) *jsonrpc.Error {
+func (b *modernCall) subscription(ctx context.Context) *jsonrpc.Error {
 	if !b.c.upstream.capabilities.Has(session.CapabilitySubscribe) {
 		return &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "Method not found: the server has no subscriptions"}
 	}
@@ -164,7 +164,7 @@ func (b *modernRequest) subscription(ctx context.Context) *jsonrpc.Error {
 
 // discover answers initialize with what the server says of itself.
 // https://modelcontextprotocol.io/specification/2026-07-28/server/discover
-func (b *modernRequest) discover(ctx context.Context) (*http.Response, string, error) {
+func (b *modernCall) discover(ctx context.Context) (*http.Response, string, error) {
 	meta, err := jsonrpc.SetMembers([]byte("{}"), jsonrpc.Span{End: 2}, b.c.session.modernMeta()...)
 	if err != nil {
 		return nil, "", b.failure(ctx, err)
@@ -201,7 +201,7 @@ func (b *modernRequest) discover(ctx context.Context) (*http.Response, string, e
 }
 
 // initializeResult makes the result of initialize out of that of server/discover.
-func (b *modernRequest) initializeResult(answer []byte, discovered jsonrpc.Span) ([]byte, error) {
+func (b *modernCall) initializeResult(answer []byte, discovered jsonrpc.Span) ([]byte, error) {
 	var asked [1]jsonrpc.Span
 	if err := jsonrpc.Lookup(b.c.body, b.message.Params, []string{"protocolVersion"}, asked[:]); err != nil {
 		return nil, err
@@ -251,7 +251,7 @@ func withoutTasks(capabilities []byte) []byte {
 	if !extensions[0].Empty() {
 		if more, err := jsonrpc.SetMembers(capabilities, extensions[0], jsonrpc.Member{Key: tasksExtension}); err == nil {
 			edits = append(edits, more...)
-			slices.SortFunc(edits, func(a, b jsonrpc.Edit) int { return a.Span.Start - b.Span.Start })
+			sortEdits(edits)
 		}
 	}
 	return jsonrpc.Splice(nil, capabilities, edits...)

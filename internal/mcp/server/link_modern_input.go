@@ -35,20 +35,16 @@ import (
 const (
 	// maxRounds is how often the server may come back with questions.
 	maxRounds = 16
-	// maxInputs is how many questions one round may have.
-	maxInputs = 64
 	// maxAwaited bounds the questions of all clients together.
 	maxAwaited = 1 << 14
-	// inputTimeout is how long a client, and whoever sits before it, may think.
-	inputTimeout = time.Hour
 	// Bounds of the pause before a server is asked again that asked for nothing.
 	minInputPause = 100 * time.Millisecond
 	maxInputPause = 2 * time.Second
 )
 
-// inputRequired is what a server wants to know before it answers a request.
+// wantedInput is what a server wants to know before it answers a request.
 // https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/mrtr
-type inputRequired struct {
+type wantedInput struct {
 	requests []inputRequest
 	state    []byte // Raw, or nil.
 }
@@ -59,14 +55,14 @@ type inputRequest struct {
 	name                string // The method, decoded.
 }
 
-// parseInputRequired reads a result that asks for input.
-func parseInputRequired(data []byte, result jsonrpc.Span) (*inputRequired, error) {
+// parseWantedInput reads a result that asks for input.
+func parseWantedInput(data []byte, result jsonrpc.Span) (*wantedInput, error) {
 	data = bytes.Clone(result.Of(data))
 	var fields [2]jsonrpc.Span
 	if err := jsonrpc.Lookup(data, jsonrpc.Span{End: len(data)}, []string{"inputRequests", "requestState"}, fields[:]); err != nil {
 		return nil, err
 	}
-	input := &inputRequired{}
+	input := &wantedInput{}
 	if state := fields[1].Of(data); string(state) != "null" && len(state) > 0 {
 		input.state = state
 	}
@@ -87,8 +83,8 @@ func parseInputRequired(data []byte, result jsonrpc.Span) (*inputRequired, error
 			wrong = errors.New("two of inputRequests have the same key")
 		case !ok:
 			wrong = errors.New("one of inputRequests has no method")
-		case len(keys) == maxInputs:
-			wrong = fmt.Errorf("there are more than %d inputRequests", maxInputs)
+		case len(keys) == maxAsked:
+			wrong = fmt.Errorf("there are more than %d inputRequests", maxAsked)
 		}
 		keys[name] = true
 		r := inputRequest{key: key.Of(data), method: parts[0].Of(data), name: method}
@@ -167,7 +163,7 @@ func (i *inputs) take(sid session.SID, id string, answer inputAnswer) bool {
 }
 
 // takeInput takes a client's answer to a question that the bridge has asked it.
-func (b *modernRequest) takeInput() *http.Response {
+func (b *modernCall) takeInput() *http.Response {
 	id, ok := jsonrpc.Text(b.c.body, b.message.ID)
 	answer := inputAnswer{result: bytes.Clone(b.message.Result.Of(b.c.body)), refusal: bytes.Clone(b.message.Error.Of(b.c.body))}
 	if !ok || !b.inputs.take(b.c.session.SID, id, answer) {
@@ -178,8 +174,8 @@ func (b *modernRequest) takeInput() *http.Response {
 
 // gather asks the client for what a server wants to know, and returns what goes into the params of the next request. A
 // refusal is the answer to the client; an error means that the request has ended.
-func (b *modernRequest) gather(
-	ctx context.Context, w *eventWriter, input *inputRequired, round int,
+func (b *modernCall) gather(
+	ctx context.Context, w *eventWriter, input *wantedInput, round int,
 ) (members []jsonrpc.Member, refusal *jsonrpc.Error, err error) {
 	// Without a state there must be none in the request either.
 	members = []jsonrpc.Member{{Key: "inputResponses"}, {Key: "requestState", Value: input.state}}
@@ -209,7 +205,7 @@ func (b *modernRequest) gather(
 }
 
 // checkInput refuses what the client can't be asked for. A server must not ask it.
-func (b *modernRequest) checkInput(r *inputRequest) *jsonrpc.Error {
+func (b *modernCall) checkInput(r *inputRequest) *jsonrpc.Error {
 	switch r.name {
 	case "elicitation/create", "sampling/createMessage", "roots/list":
 	default:
@@ -295,8 +291,8 @@ func withElicitationID(params []byte) []byte {
 }
 
 // collect waits for the client's answers, and returns them as inputResponses.
-func (b *modernRequest) collect(
-	ctx context.Context, w *eventWriter, input *inputRequired, answers <-chan inputAnswer,
+func (b *modernCall) collect(
+	ctx context.Context, w *eventWriter, input *wantedInput, answers <-chan inputAnswer,
 ) (responses []byte, refusal *jsonrpc.Error, err error) {
 	// The server is not silent while the client thinks, and whoever watches over it must not take it for that.
 	alive := time.NewTicker(min(b.limits.KeepAlive, b.limits.CallTimeout/4))
@@ -343,7 +339,7 @@ func (b *modernRequest) collect(
 
 // resultOf returns what the server is told of a client's answer. Who refuses to be asked has cancelled; the other requests
 // have no result that would say so.
-func (b *modernRequest) resultOf(r *inputRequest, answer inputAnswer) ([]byte, *jsonrpc.Error) {
+func (b *modernCall) resultOf(r *inputRequest, answer inputAnswer) ([]byte, *jsonrpc.Error) {
 	switch {
 	case len(answer.result) > 0:
 		return answer.result, nil

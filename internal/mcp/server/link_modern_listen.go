@@ -32,14 +32,12 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
 )
 
-const methodListen = "subscriptions/listen"
-
 // overlap is how long a stream goes on that another one replaces: what the server had written to it before it began with
 // the other must still come through.
 const overlap = 250 * time.Millisecond
 
-// modernListener listens to a server of the modern era for a client, and makes one stream out of all that it takes.
-type modernListener struct {
+// upstreamListener listens to a server of the modern era for a client, and makes one stream out of all that it takes.
+type upstreamListener struct {
 	*Server
 	c *upstreamCall
 	// changed says that the client has other subscriptions than the server was asked for.
@@ -85,18 +83,18 @@ func (cs *clientSession) listenAnew(ctx context.Context, t *target, limit time.D
 }
 
 // begin makes the listener known to its session.
-func (l *modernListener) begin() {
+func (l *upstreamListener) begin() {
 	cs := l.c.session
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.listeners == nil {
-		cs.listeners = map[*modernListener]struct{}{}
+		cs.listeners = map[*upstreamListener]struct{}{}
 	}
 	cs.listeners[l] = struct{}{}
 }
 
 // end takes that back.
-func (l *modernListener) end() {
+func (l *upstreamListener) end() {
 	cs := l.c.session
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -113,7 +111,7 @@ func tellAll(waiting []chan struct{}) {
 
 // filter returns what the server is to be asked for, nil if there is nothing, and who waits for that.
 // https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/subscriptions#notification-filter
-func (l *modernListener) filter() ([]byte, []chan struct{}, error) {
+func (l *upstreamListener) filter() ([]byte, []chan struct{}, error) {
 	cs, has := l.c.session, l.c.upstream.capabilities
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -182,10 +180,10 @@ func isEmptyObject(data []byte, object jsonrpc.Span) bool {
 // errNoListen is the answer of a server that nobody can listen to.
 var errNoListen = errors.New("the server has no subscriptions")
 
-// listenModern answers a GET with a stream of what the server tells those that listen to it.
-func (s *Server) listenModern(ctx context.Context, c *upstreamCall) (*http.Response, string, error) {
-	l := &modernListener{Server: s, c: c, changed: make(chan struct{}, 1)}
-	b := &modernRequest{Server: s, c: c}
+// doModernGet answers a GET with a stream of what the server tells those that listen to it.
+func (s *Server) doModernGet(ctx context.Context, c *upstreamCall) (*http.Response, string, error) {
+	l := &upstreamListener{Server: s, c: c, changed: make(chan struct{}, 1)}
+	b := &modernCall{Server: s, c: c}
 	l.begin()
 	wanted, waiting, err := l.filter()
 	tellAll(waiting)
@@ -241,12 +239,12 @@ func (s *listenStream) close() {
 }
 
 // open asks the server for what the filter says, and returns when the server has agreed.
-func (l *modernListener) open(ctx context.Context, filter []byte) (*listenStream, error) {
+func (l *upstreamListener) open(ctx context.Context, filter []byte) (*listenStream, error) {
 	id := jsonrpc.AppendString(nil, "dynamic-mcp-"+strconv.FormatUint(l.requestIDs.Add(1), 10))
 	body := append([]byte(`{"jsonrpc":"2.0","id":`), id...)
 	body = append(body, `,"method":"`+methodListen+`","params":{"notifications":`...)
 	body = append(append(body, filter...), "}}"...)
-	b := &modernRequest{Server: l.Server, c: &upstreamCall{
+	b := &modernCall{Server: l.Server, c: &upstreamCall{
 		target: l.c.target, session: l.c.session, upstream: l.c.upstream, method: http.MethodPost, header: l.c.header, body: body,
 	}}
 	if err := jsonrpc.Scan(body, &b.message); err != nil {
@@ -383,7 +381,7 @@ type listenOpened struct {
 
 // listenRelay is a listener at work.
 type listenRelay struct {
-	*modernListener
+	*upstreamListener
 	messages chan listenMessage
 	opened   chan listenOpened
 	current  *listenStream // Nil while there is nothing to listen for.
@@ -393,9 +391,9 @@ type listenRelay struct {
 
 // relay hands on what the server tells. When the client subscribes to something else, the server is asked for that too
 // before it is no longer asked for what was.
-func (l *modernListener) relay(ctx context.Context, w *eventWriter, first *listenStream, filter []byte) error {
+func (l *upstreamListener) relay(ctx context.Context, w *eventWriter, first *listenStream, filter []byte) error {
 	ctx, cancel := context.WithCancel(ctx)
-	r := &listenRelay{modernListener: l, messages: make(chan listenMessage), opened: make(chan listenOpened, 1)}
+	r := &listenRelay{upstreamListener: l, messages: make(chan listenMessage), opened: make(chan listenOpened, 1)}
 	defer r.stop(cancel)
 	r.listenTo(ctx, first)
 	changed := l.changed
@@ -444,7 +442,7 @@ func (r *listenRelay) stop(cancel context.CancelFunc) {
 }
 
 // reopen asks the server for what the client has subscribed to by now, if that is something else than before.
-func (l *modernListener) reopen(ctx context.Context, before []byte) listenOpened {
+func (l *upstreamListener) reopen(ctx context.Context, before []byte) listenOpened {
 	filter, waiting, err := l.filter()
 	o := listenOpened{filter: filter, err: err, waiting: waiting}
 	if err == nil && filter != nil && !bytes.Equal(filter, before) {

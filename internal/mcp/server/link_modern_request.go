@@ -23,7 +23,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
@@ -63,7 +62,7 @@ func (cs *clientSession) client() (capabilities, info []byte) {
 
 // body returns the request as the server gets it: with _meta, with these members in its params, and with that id, or with
 // the client's if it is nil.
-func (b *modernRequest) body(id []byte, members []jsonrpc.Member) ([]byte, error) {
+func (b *modernCall) body(id []byte, members []jsonrpc.Member) ([]byte, error) {
 	body, m := b.c.body, b.message
 	var edits []jsonrpc.Edit
 	if len(members) > 0 {
@@ -74,7 +73,7 @@ func (b *modernRequest) body(id []byte, members []jsonrpc.Member) ([]byte, error
 	}
 	if id != nil {
 		edits = append(edits, jsonrpc.Edit{Span: m.ID, New: id})
-		slices.SortFunc(edits, func(a, b jsonrpc.Edit) int { return a.Span.Start - b.Span.Start })
+		sortEdits(edits)
 	}
 	if len(edits) > 0 {
 		body = jsonrpc.Splice(nil, body, edits...)
@@ -90,7 +89,7 @@ func (b *modernRequest) body(id []byte, members []jsonrpc.Member) ([]byte, error
 }
 
 // header returns the header of a request of that method.
-func (b *modernRequest) header(method string) http.Header {
+func (b *modernCall) header(method string) http.Header {
 	h := make(http.Header, len(b.c.header)+2)
 	for name, values := range b.c.header {
 		// A legacy revision has no headers that mirror the body, and the modern one no events to resume after.
@@ -105,7 +104,7 @@ func (b *modernRequest) header(method string) http.Header {
 
 // ask sends the request to the server, with that id (nil: the client's) and these members in its params. A server that
 // misses headers, because the tool is not what it was when it was listed, is asked once more.
-func (b *modernRequest) ask(ctx context.Context, id []byte, members ...jsonrpc.Member) (*http.Response, string, error) {
+func (b *modernCall) ask(ctx context.Context, id []byte, members ...jsonrpc.Member) (*http.Response, string, error) {
 	body, err := b.body(id, members)
 	if err != nil {
 		return nil, "", err
@@ -130,7 +129,7 @@ func (b *modernRequest) ask(ctx context.Context, id []byte, members ...jsonrpc.M
 
 // mirror sets the headers that mirror the request's params.
 // https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#client-behavior
-func (b *modernRequest) mirror(ctx context.Context, header http.Header, refresh bool) error {
+func (b *modernCall) mirror(ctx context.Context, header http.Header, refresh bool) error {
 	key := mirror.NameKey(b.message.Method)
 	if key == "" {
 		return nil
@@ -158,46 +157,22 @@ func (b *modernRequest) mirror(ctx context.Context, header http.Header, refresh 
 }
 
 // send sends a request with that id. errEraChanged means that the server is of another era now, and did nothing.
-func (b *modernRequest) send(ctx context.Context, header http.Header, body, id []byte) (*http.Response, string, error) {
+func (b *modernCall) send(ctx context.Context, header http.Header, body, id []byte) (*http.Response, string, error) {
 	response, endpoint, err := b.upstream.Do(ctx, b.c.target.requests, &upstream.Request{
 		Method: http.MethodPost, Header: header, Endpoint: b.c.upstream.endpoint, Body: body,
 	})
 	if err != nil || response.StatusCode == http.StatusOK {
 		return response, endpoint, err
 	}
-	refusal, err := peek(response)
-	if err != nil {
-		return nil, "", errors.New("its answer broke off")
-	}
-	if refusesModern(response.StatusCode, refusal, id) {
+	if refusesModern(response, id) {
 		b.c.target.era.forget(eraModern)
 		return nil, "", errEraChanged
 	}
 	return response, endpoint, nil
 }
 
-// refusesModern returns whether a server refused a request of the modern era as one does that does not know it: another
-// server has taken the place of the one that was probed. An error that has the request's id comes from whoever took the
-// request, unless it says that it does not have the version.
-// https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#backward-compatibility
-func refusesModern(status int, body, id []byte) bool {
-	switch status {
-	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed:
-	default:
-		return false
-	}
-	switch {
-	case isModernError(body):
-		return false
-	case errorCode(body) == jsonrpc.CodeUnsupportedVersion:
-		return true
-	}
-	var m jsonrpc.Message
-	return jsonrpc.Scan(body, &m) != nil || m.Kind != jsonrpc.Response || m.ID.Empty() || !sameID(body, m.ID, id)
-}
-
 // forward has the server answer the request, in as many rounds as it takes.
-func (b *modernRequest) forward(ctx context.Context) (*http.Response, string, error) {
+func (b *modernCall) forward(ctx context.Context) (*http.Response, string, error) {
 	running, cancel := context.WithCancel(ctx)
 	response, endpoint, err := b.ask(running, nil)
 	if err != nil {
@@ -226,7 +201,7 @@ func (b *modernRequest) forward(ctx context.Context) (*http.Response, string, er
 }
 
 // refused tells why the request was not sent: an error of JSON-RPC is the client's answer.
-func (b *modernRequest) refused(ctx context.Context, err error) (*http.Response, string, error) {
+func (b *modernCall) refused(ctx context.Context, err error) (*http.Response, string, error) {
 	var e *jsonrpc.Error
 	if errors.As(err, &e) {
 		return newAnswer(http.StatusOK, contentTypeJSON, jsonrpc.AppendError(nil, b.id(), e)), "", nil
@@ -236,7 +211,7 @@ func (b *modernRequest) refused(ctx context.Context, err error) (*http.Response,
 
 // whole reads an answer that is one message. With another status than 200 it is one if it is an error of JSON-RPC that is
 // the client's business.
-func (b *modernRequest) whole(response *http.Response) ([]byte, error) {
+func (b *modernCall) whole(response *http.Response) ([]byte, error) {
 	if !isJSON(response.Header) {
 		return nil, statusError(response)
 	}
@@ -256,7 +231,7 @@ func (b *modernRequest) whole(response *http.Response) ([]byte, error) {
 // judge reads a server's answer to the request that was sent with that id. It returns the answer as the client gets it, or,
 // if there is none yet, what the server wants to know first.
 // https://modelcontextprotocol.io/specification/2026-07-28/basic/index#resulttype
-func (b *modernRequest) judge(data, sent []byte) ([]byte, *inputRequired) {
+func (b *modernCall) judge(data, sent []byte) ([]byte, *wantedInput) {
 	var m jsonrpc.Message
 	if jsonrpc.Scan(data, &m) != nil || m.Kind != jsonrpc.Response {
 		return b.unusable("its answer is no JSON-RPC response"), nil
@@ -282,7 +257,7 @@ func (b *modernRequest) judge(data, sent []byte) ([]byte, *inputRequired) {
 		}
 		return b.withID(data, m.ID), nil
 	case resultType == "input_required" && mirror.NameKey(b.message.Method) != "":
-		input, err := parseInputRequired(data, m.Result)
+		input, err := parseWantedInput(data, m.Result)
 		if err != nil {
 			return b.unusable("what it asks the client for can't be read: " + err.Error()), nil
 		}
@@ -295,12 +270,12 @@ func (b *modernRequest) judge(data, sent []byte) ([]byte, *inputRequired) {
 }
 
 // unusable is the answer to the client if the server's has no meaning.
-func (b *modernRequest) unusable(reason string) []byte {
+func (b *modernCall) unusable(reason string) []byte {
 	return jsonrpc.AppendError(nil, b.id(), unavailable(b.c.target.Name, reason))
 }
 
 // withID gives an answer the id that the client's request has.
-func (b *modernRequest) withID(data []byte, at jsonrpc.Span) []byte {
+func (b *modernCall) withID(data []byte, at jsonrpc.Span) []byte {
 	if bytes.Equal(at.Of(data), b.id()) {
 		return data
 	}
@@ -309,7 +284,7 @@ func (b *modernRequest) withID(data []byte, at jsonrpc.Span) []byte {
 
 // asLegacyError returns an error as the client gets it. A resource that is not found has another code in its revisions.
 // https://modelcontextprotocol.io/specification/2026-07-28/server/resources#error-handling
-func (b *modernRequest) asLegacyError(data []byte, m *jsonrpc.Message) []byte {
+func (b *modernCall) asLegacyError(data []byte, m *jsonrpc.Message) []byte {
 	if m.ID.Empty() {
 		// Of whoever could not, or would not, read the request.
 		answer := append([]byte(`{"jsonrpc":"2.0","id":`), b.id()...)
@@ -322,14 +297,14 @@ func (b *modernRequest) asLegacyError(data []byte, m *jsonrpc.Message) []byte {
 	edits := []jsonrpc.Edit{{Span: m.ID, New: b.id()}}
 	if code := b.codeOfNotFound(data, m.Error); !code.Empty() {
 		edits = append(edits, jsonrpc.Edit{Span: code, New: fmt.Appendf(nil, "%d", jsonrpc.CodeResourceNotFound)})
-		slices.SortFunc(edits, func(a, b jsonrpc.Edit) int { return a.Span.Start - b.Span.Start })
+		sortEdits(edits)
 	}
 	return jsonrpc.Splice(nil, data, edits...)
 }
 
 // codeOfNotFound returns where the code of an error is that says for sure that the resource was not found: it is about the
 // URI that was asked for.
-func (b *modernRequest) codeOfNotFound(data []byte, failure jsonrpc.Span) (none jsonrpc.Span) {
+func (b *modernCall) codeOfNotFound(data []byte, failure jsonrpc.Span) (none jsonrpc.Span) {
 	var fields [2]jsonrpc.Span
 	var uri, asked [1]jsonrpc.Span
 	if b.message.Method != "resources/read" ||

@@ -96,8 +96,8 @@ func (a *aliveBody) Read(p []byte) (int, error) {
 
 // converse returns an answer that is a stream of what the server's first answer brings, or, if there is one that asks for
 // input, of what follows when the client has given it.
-func (b *modernRequest) converse(
-	ctx context.Context, cancel context.CancelFunc, first *http.Response, input *inputRequired,
+func (b *modernCall) converse(
+	ctx context.Context, cancel context.CancelFunc, first *http.Response, input *wantedInput,
 ) *http.Response {
 	return newStream(cancel, func(w *eventWriter) error {
 		defer cancel()
@@ -131,7 +131,7 @@ func (b *modernRequest) converse(
 }
 
 // brokenOff tells the client why there is no answer, unless the request has ended.
-func (b *modernRequest) brokenOff(ctx context.Context, w *eventWriter, err error) error {
+func (b *modernCall) brokenOff(ctx context.Context, w *eventWriter, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -145,7 +145,7 @@ var errBrokenOff = errors.New("its answer broke off")
 
 // read hands on a server's answer to the request that was sent with that id. Instead of an answer that asks for input it
 // returns what it asks for.
-func (b *modernRequest) read(ctx context.Context, w *eventWriter, response *http.Response, sent []byte) (*inputRequired, error) {
+func (b *modernCall) read(ctx context.Context, w *eventWriter, response *http.Response, sent []byte) (*wantedInput, error) {
 	defer closeBody(response)
 	if !isEventStream(response.Header) || response.StatusCode != http.StatusOK {
 		data, err := b.whole(response)
@@ -184,7 +184,7 @@ func (b *modernRequest) read(ctx context.Context, w *eventWriter, response *http
 }
 
 // give hands on an answer, or returns what it asks for.
-func (b *modernRequest) give(w *eventWriter, data, sent []byte) (*inputRequired, error) {
+func (b *modernCall) give(w *eventWriter, data, sent []byte) (*wantedInput, error) {
 	answer, input := b.judge(data, sent)
 	if input != nil {
 		return input, nil

@@ -34,7 +34,7 @@ const unknownAgain = 10 * time.Second
 
 // mirroredParams returns the parameters of a tool that are mirrored in headers. The server is asked for its tools if the
 // tool is not known, or to refresh what is. A server that can't be asked judges the call without such headers.
-func (b *modernRequest) mirroredParams(ctx context.Context, name string, refresh bool) []mirror.Param {
+func (b *modernCall) mirroredParams(ctx context.Context, name string, refresh bool) []mirror.Param {
 	t, cs := b.c.target, b.c.session
 	known := cs.known(t.backend, t, federation.Tools)
 	tool, ok := known.find(name)
@@ -75,7 +75,7 @@ func (l *listing) find(name string) ([]byte, bool) {
 // withoutInvalidTools takes the tools out of a list that no client may offer, because the headers that mirror their
 // parameters can't be told. It returns the answer and what it is.
 // https://modelcontextprotocol.io/specification/2026-07-28/server/tools#x-mcp-header
-func (b *modernRequest) withoutInvalidTools(answer []byte, m jsonrpc.Message) ([]byte, jsonrpc.Message) {
+func (b *modernCall) withoutInvalidTools(answer []byte, m jsonrpc.Message) ([]byte, jsonrpc.Message) {
 	var array [1]jsonrpc.Span
 	if jsonrpc.Lookup(answer, m.Result, []string{"tools"}, array[:]) != nil {
 		return answer, m
@@ -115,7 +115,7 @@ func newWarnedOf() warnedOf {
 	return warnedOf{tools}
 }
 
-func (b *modernRequest) warnOfTool(tool []byte, err error) {
+func (b *modernCall) warnOfTool(tool []byte, err error) {
 	t := b.c.target
 	var field [1]jsonrpc.Span
 	_ = jsonrpc.Lookup(tool, jsonrpc.Span{End: len(tool)}, []string{"name"}, field[:])

@@ -32,9 +32,14 @@ type exchange struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	backend *backend
-	session *clientSession // nil for initialize
+	// snapshot is the one that the backend is of.
+	snapshot *Snapshot
+	session  *clientSession
+	modern  *modernRequest // nil for a message of the legacy era
 	body    []byte
 	message jsonrpc.Message
+	// own is the target's name for what the client calls otherwise; empty if it is the same.
+	own string
 	// rewrite, if not nil, changes the result of the answer.
 	rewrite func(result []byte) []byte
 }
@@ -49,17 +54,29 @@ func (x *exchange) id() []byte {
 
 // post takes one message of a client.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#sending-messages-to-the-server
-func (s *Server) post(w http.ResponseWriter, r *http.Request, b *backend) {
-	x := &exchange{Server: s, w: w, r: r, backend: b}
+func (s *Server) post(w http.ResponseWriter, r *http.Request, b *backend, snapshot *Snapshot) {
+	x := &exchange{Server: s, w: w, r: r, backend: b, snapshot: snapshot}
 	if e := x.read(); e != nil {
 		writeHTTPError(w, x.id(), e)
 		return
 	}
-	if x.message.Kind == jsonrpc.Request && x.message.Method == "initialize" {
+	if e := x.readEra(); e != nil {
+		writeJSON(w, modernStatus(e.Code), jsonrpc.AppendError(nil, x.id(), e))
+		return
+	}
+	if x.modern != nil {
+		x.serveModern()
+		return
+	}
+	e := checkVersion(r.Header)
+	if e == nil && x.message.Kind == jsonrpc.Request && x.message.Method == "initialize" {
 		x.initialize()
 		return
 	}
-	var e *httpError
+	if e != nil {
+		writeHTTPError(w, x.id(), e)
+		return
+	}
 	if x.session, e = s.openSession(r.Header, b); e != nil {
 		writeHTTPError(w, x.id(), e)
 		return
@@ -80,9 +97,6 @@ func (x *exchange) read() *httpError {
 		return e
 	}
 	if e := checkContentType(x.r.Header); e != nil {
-		return e
-	}
-	if e := checkVersion(x.r.Header); e != nil {
 		return e
 	}
 	if e := x.readBody(); e != nil {

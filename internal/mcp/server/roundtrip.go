@@ -33,6 +33,9 @@ import (
 func (x *exchange) roundTrip(ctx context.Context, t *target, body []byte) (*http.Response, upstreamSession, error) {
 	for attempt := 1; ; attempt++ {
 		us, err := x.upstreamSession(ctx, x.session, t)
+		if attempt == 1 && errors.Is(err, errEraChanged) {
+			continue
+		}
 		if err != nil {
 			return nil, us, err
 		}
@@ -139,13 +142,18 @@ func newWatchdog(cancel context.CancelCauseFunc, limit time.Duration) *watchdog 
 
 func (d *watchdog) stop() { d.timer.Stop() }
 
+// allow changes how long the target may be silent from now on.
+func (d *watchdog) allow(limit time.Duration) {
+	d.limit.Store(int64(limit))
+	d.timer.Reset(limit)
+}
+
 // afterAnswer is how long a stream may go on after its answer: servers should end it then.
 const afterAnswer = time.Second
 
 // answered gives the target only a moment more.
 func (d *watchdog) answered() {
-	d.limit.Store(int64(afterAnswer))
-	d.timer.Reset(afterAnswer)
+	d.allow(afterAnswer)
 }
 
 // body returns a body of which every read that brings something tells the watchdog that the target lives.

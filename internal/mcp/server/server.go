@@ -29,6 +29,7 @@ import (
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
 )
@@ -54,6 +55,8 @@ type Options struct {
 	Keys *session.KeyRing
 	// Version is shown to clients that a Backend without targets answers by itself.
 	Version string
+	// Peers are the other replicas of the proxy; nil if there are none.
+	Peers *peer.Peers
 	// AllowedOrigins are origins ("https://example.com") that pages may come from, besides loopback origins and the
 	// hostnames of listeners and routes.
 	AllowedOrigins []string
@@ -66,6 +69,7 @@ type Server struct {
 	upstream       *upstream.Client
 	version        string
 	allowedOrigins []string
+	peers          *peer.Peers
 
 	keys     atomic.Pointer[session.KeyRing]
 	current  atomic.Pointer[Snapshot]
@@ -75,6 +79,8 @@ type Server struct {
 	warned   warnedOf
 	// requestIDs makes the ids of the gateway's own requests different from each other.
 	requestIDs atomic.Uint64
+	// parked are modern clients' requests whose servers want to know something first.
+	parked parked
 
 	// draining ends when the server is asked to end its streams, running when it is closed.
 	draining, running context.Context
@@ -90,6 +96,7 @@ func New(o Options) *Server {
 		upstream:       o.Upstream,
 		version:        o.Version,
 		allowedOrigins: o.AllowedOrigins,
+		peers:          o.Peers,
 		sessions:       newSessions(),
 		warned:         newWarnedOf(),
 	}
@@ -132,7 +139,7 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, snapshot *Snapsho
 		// send them to an authorization server whose tokens the gateway does not take.
 		http.NotFound(w, r)
 	case r.Method == http.MethodPost:
-		s.post(w, r, b)
+		s.post(w, r, b, snapshot)
 	case r.Method == http.MethodGet:
 		s.get(w, r, b, snapshot)
 	case r.Method == http.MethodDelete:

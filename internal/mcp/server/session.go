@@ -69,7 +69,7 @@ type clientSession struct {
 	// subscribed are the resources that the client has subscribed to at this replica, and what it calls them.
 	subscribed map[subscription]string
 	// listeners are what listens to servers of the modern era for the client at this replica.
-	listeners map[*modernListener]struct{}
+	listeners map[*upstreamListener]struct{}
 	// listenFilter, if not nil, is what these listen for in place of what is made of the servers' capabilities: a notifications
 	// object as of subscriptions/listen, of which each server gets its own of the resources that are in subscribed. It never
 	// changes.
@@ -87,8 +87,11 @@ type inFlight struct {
 // lateSession is an upstream session in the making; its fields may be read once done is closed.
 type lateSession struct {
 	done    chan struct{}
+	target  *target
 	session upstreamSession
-	err     error
+	// instructions are what the server said how to use it.
+	instructions string
+	err          error
 }
 
 // sessions is a replica's memory of sessions.
@@ -177,12 +180,19 @@ func (s *Server) openSession(h http.Header, b *backend) (*clientSession, *httpEr
 // upstreamSession returns the target's side of a session, and initializes it if there is none: the target came later,
 // lost its session, or the endpoint that held it is gone.
 func (s *Server) upstreamSession(ctx context.Context, cs *clientSession, t *target) (upstreamSession, error) {
+	us, _, err := s.described(ctx, cs, t)
+	return us, err
+}
+
+// described returns the target's side of a session, as upstreamSession does, and the server's instructions if the session's
+// token does not have it already.
+func (s *Server) described(ctx context.Context, cs *clientSession, t *target) (upstreamSession, string, error) {
 	cs.mu.Lock()
 	late := cs.late[t.hash]
 	if late == nil {
 		if us, ok := cs.sealed(t); ok && us.heldBy(t) {
 			cs.mu.Unlock()
-			return us, nil
+			return us, "", nil
 		}
 		late = s.startLate(cs, t)
 	}
@@ -190,13 +200,13 @@ func (s *Server) upstreamSession(ctx context.Context, cs *clientSession, t *targ
 	select {
 	case <-late.done:
 	case <-ctx.Done():
-		return upstreamSession{}, context.Cause(ctx)
+		return upstreamSession{}, "", context.Cause(ctx)
 	}
 	if late.err == nil && !late.session.heldBy(t) {
 		cs.lose(t, late.session)
-		return s.upstreamSession(ctx, cs, t)
+		return s.described(ctx, cs, t)
 	}
-	return late.session, late.err
+	return late.session, late.instructions, late.err
 }
 
 // sealed returns the target's side as the token has it.
@@ -251,7 +261,7 @@ func (us upstreamSession) era() era {
 // startLate makes the target's side of the session in the background, so that a client that turns away does not spoil
 // it for others that wait. The caller holds cs.mu.
 func (s *Server) startLate(cs *clientSession, t *target) *lateSession {
-	late := &lateSession{done: make(chan struct{})}
+	late := &lateSession{done: make(chan struct{}), target: t}
 	if cs.late == nil {
 		cs.late = map[session.ServiceHash]*lateSession{}
 	}
@@ -260,7 +270,7 @@ func (s *Server) startLate(cs *clientSession, t *target) *lateSession {
 		ctx, cancel := context.WithTimeoutCause(s.running, s.limits.InitializeTimeout,
 			fmt.Errorf("it did not answer initialize within %s", s.limits.InitializeTimeout))
 		defer cancel()
-		late.session, late.err = s.initializeLate(ctx, cs, t)
+		late.session, late.instructions, late.err = s.initializeLate(ctx, cs, t)
 		if late.err != nil {
 			// The next request tries again.
 			cs.forget(t.hash, late)
