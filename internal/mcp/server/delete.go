@@ -22,6 +22,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 )
 
 // endTimeout is how long targets may take to end their side of a session.
@@ -41,9 +43,23 @@ func (s *Server) delete(w http.ResponseWriter, r *http.Request, b *backend) {
 		writeHTTPError(w, nil, e)
 		return
 	}
-	s.sessions.end(cs.SID)
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(r.Context()), endTimeout, errNotEnded)
 	defer cancel()
+	if peer.FromPeer(r.Context()) {
+		s.sessions.end(cs.SID) // The replica that the client asked ends it with the targets.
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	if s.peers != nil {
+		s.background.Go(func() { s.peers.Tell(s.running, r.Clone(s.running), nil, b.Key) })
+	}
+	s.end(ctx, cs, b)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// end ends a session here at once, and with the targets as well as they can.
+func (s *Server) end(ctx context.Context, cs *clientSession, b *backend) {
+	s.sessions.end(cs.SID)
 	var ending sync.WaitGroup
 	for _, t := range b.targets {
 		if us, ok := cs.existing(t); ok && us.id != "" && t.usable() {
@@ -51,7 +67,6 @@ func (s *Server) delete(w http.ResponseWriter, r *http.Request, b *backend) {
 		}
 	}
 	ending.Wait()
-	w.WriteHeader(http.StatusNoContent)
 }
 
 func (s *Server) endUpstream(ctx context.Context, t *target, us upstreamSession) {

@@ -31,6 +31,8 @@ type eventStream struct {
 	*Server
 	w        http.ResponseWriter
 	response *http.ResponseController
+	// sink, if not nil, takes the events in place of w.
+	sink *sink
 
 	mu        sync.Mutex
 	buffer    []byte
@@ -44,12 +46,16 @@ type eventStream struct {
 
 func (s *Server) newEventStream(w http.ResponseWriter) *eventStream {
 	e := &eventStream{Server: s, w: w, response: http.NewResponseController(w)}
+	e.sink, _ = w.(*sink)
 	e.failed, e.fail = context.WithCancel(context.Background())
 	return e
 }
 
 // start sends the header. The caller must stop the stream before it returns.
 func (e *eventStream) start() {
+	if e.sink != nil {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	h := e.w.Header()
@@ -63,10 +69,13 @@ func (e *eventStream) start() {
 
 // stop ends the stream; the ResponseWriter is not used any more.
 func (e *eventStream) stop() {
+	e.fail()
+	if e.sink != nil {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.keepAlive.Stop()
-	e.fail()
 	if e.err == nil {
 		e.err = http.ErrServerClosed
 	}
@@ -76,6 +85,13 @@ func (e *eventStream) stop() {
 
 // send writes an event.
 func (e *eventStream) send(event *sse.Event) error {
+	if e.sink != nil {
+		err := e.sink.deliver(event)
+		if err != nil {
+			e.fail()
+		}
+		return err
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.buffer = sse.AppendEvent(e.buffer[:0], event)

@@ -23,7 +23,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
@@ -314,7 +313,7 @@ func (cs *clientSession) level() []byte {
 
 // negotiate returns the revision that the gateway answers by itself to a client that asks for one.
 func negotiate(asked string) string {
-	if slices.Contains(supportedVersions, asked) {
+	if isLegacyVersion(asked) {
 		return asked
 	}
 	return latestVersion

@@ -279,7 +279,7 @@ func (c *bridgedCall) read(response *http.Response) {
 		}
 		c.pass(in)
 	case response.StatusCode == http.StatusBadRequest, response.StatusCode == http.StatusNotFound:
-		c.pass(incoming{err: &errRefused{statusError(response)}})
+		c.pass(incoming{err: &refusedError{statusError(response)}})
 	default:
 		c.pass(incoming{err: statusError(response)})
 	}
@@ -390,14 +390,14 @@ func (c *bridgedCall) serve(x *exchange) error {
 // unanswered is the error for a request to which a server has no answer in MCP. Some servers refuse a method that they don't
 // know so.
 func (x *exchange) unanswered(t *target, err error) *jsonrpc.Error {
-	if refused := (*errRefused)(nil); errors.As(err, &refused) && !isLegacyMethod(x.message.Method) {
+	if refused := (*refusedError)(nil); errors.As(err, &refused) && !isLegacyMethod(x.message.Method) {
 		return &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "Method not found: " + bounded(x.message.Method)}
 	}
 	return unavailable(t.Name, err.Error())
 }
 
-// errRefused is for an HTTP status that refuses a request, without a JSON-RPC error.
-type errRefused struct{ error }
+// refusedError is for an HTTP status that refuses a request, without a JSON-RPC error.
+type refusedError struct{ error }
 
 // isLegacyMethod returns whether servers of the legacy era may know a method of requests.
 func isLegacyMethod(method string) bool {

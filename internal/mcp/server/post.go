@@ -35,9 +35,9 @@ type exchange struct {
 	// snapshot is the one that the backend is of.
 	snapshot *Snapshot
 	session  *clientSession
-	modern  *modernRequest // nil for a message of the legacy era
-	body    []byte
-	message jsonrpc.Message
+	modern   *modernRequest // nil for a message of the legacy era
+	body     []byte
+	message  jsonrpc.Message
 	// own is the target's name for what the client calls otherwise; empty if it is the same.
 	own string
 	// rewrite, if not nil, changes the result of the answer.
@@ -58,6 +58,14 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, b *backend, snapsh
 	x := &exchange{Server: s, w: w, r: r, backend: b, snapshot: snapshot}
 	if e := x.read(); e != nil {
 		writeHTTPError(w, x.id(), e)
+		return
+	}
+	if jsonrpc.IsBatch(x.body) {
+		if e := checkVersion(r.Header); e != nil {
+			writeHTTPError(w, nil, e)
+			return
+		}
+		x.batch()
 		return
 	}
 	if e := x.readEra(); e != nil {
@@ -81,17 +89,10 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, b *backend, snapsh
 		writeHTTPError(w, x.id(), e)
 		return
 	}
-	switch x.message.Kind {
-	case jsonrpc.Notification:
-		x.notification()
-	case jsonrpc.Response:
-		x.response()
-	default:
-		x.request()
-	}
+	x.dispatch()
 }
 
-// read checks the request's header, reads its body and scans the message.
+// read checks the request's header, reads its body and, unless it is a batch, the message in it.
 func (x *exchange) read() *httpError {
 	if e := checkAccept(x.r.Header, "application/json", "text/event-stream"); e != nil {
 		return e
@@ -103,9 +104,13 @@ func (x *exchange) read() *httpError {
 		return e
 	}
 	if jsonrpc.IsBatch(x.body) {
-		return &httpError{http.StatusBadRequest, jsonrpc.CodeInvalidRequest,
-			"Invalid Request: batches are not supported; send one message for each POST"}
+		return nil
 	}
+	return x.scan()
+}
+
+// scan reads the message.
+func (x *exchange) scan() *httpError {
 	if err := jsonrpc.Scan(x.body, &x.message); err != nil {
 		code := jsonrpc.CodeParse
 		var e *jsonrpc.Error

@@ -26,7 +26,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc")
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
+)
 
 // roundTrip sends a message to a target, on the target's side of the client's session. A session that the target has lost
 // is initialized anew, and the message sent once more.

@@ -81,6 +81,8 @@ type Server struct {
 	requestIDs atomic.Uint64
 	// parked are modern clients' requests whose servers want to know something first.
 	parked parked
+	// connections are the clients over HTTP+SSE.
+	connections connections
 
 	// draining ends when the server is asked to end its streams, running when it is closed.
 	draining, running context.Context
@@ -138,8 +140,12 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, snapshot *Snapsho
 		// Nothing is served there until a policy says who authenticates clients: a document of an upstream would
 		// send them to an authorization server whose tokens the gateway does not take.
 		http.NotFound(w, r)
+	case r.Method == http.MethodPost && postsSSE(r):
+		s.postSSE(w, r, b, snapshot)
 	case r.Method == http.MethodPost:
 		s.post(w, r, b, snapshot)
+	case r.Method == http.MethodGet && opensSSE(r):
+		s.connect(w, r, b)
 	case r.Method == http.MethodGet:
 		s.get(w, r, b, snapshot)
 	case r.Method == http.MethodDelete:

@@ -18,7 +18,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -344,8 +343,8 @@ func (cs *clientSession) begin(id string, t *target, cancel context.CancelCauseF
 	}
 }
 
-// errCancelledByClient is why a request ends that the client cancelled.
-var errCancelledByClient = errors.New("the client cancelled the request")
+// errCancelledByClient is why a request ends that the client cancelled. The target is not to blame: see upstream.Client.
+var errCancelledByClient = fmt.Errorf("the client cancelled the request: %w", context.Canceled)
 
 // cancelled returns the request in flight that a notifications/cancelled names.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/utilities/cancellation

@@ -17,7 +17,9 @@ limitations under the License.
 package server
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -298,6 +300,28 @@ func TestCancellationEndsTheCallsStream(t *testing.T) {
 	s.ended()
 	if got := server.requests("notifications/cancelled"); len(got) != 1 || got[0].body != cancel {
 		t.Errorf("the server got %v", got)
+	}
+}
+
+// Were it the target's failure, clients could have a healthy server passed over.
+func TestCancellationIsNotTheTargetsFailure(t *testing.T) {
+	server := newFakeServer(t)
+	g := newGateway(t, server.targets())
+	id := g.open()
+	server.set(func() {
+		server.answer = func(_ http.ResponseWriter, r *http.Request, _ *message) { <-r.Context().Done() }
+	})
+	answered := make(chan reply, 1)
+	go func() {
+		answered <- g.do(call{body: `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"slow"}}`, session: id})
+	}()
+	eventually(t, "the server has the call", func() bool { return len(server.requests("tools/call")) == 1 })
+	g.do(call{body: `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}`, session: id})
+	if got := <-answered; got.body != unavailableWith("the request was cancelled") {
+		t.Errorf("got %s", got.body)
+	}
+	if !errors.Is(errCancelledByClient, context.Canceled) {
+		t.Error("mcp/upstream takes it for a failure")
 	}
 }
 

@@ -22,16 +22,12 @@ package upstream
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
@@ -49,15 +45,21 @@ type Options struct {
 	AllowLoopback bool
 	// UserAgent is sent as User-Agent.
 	UserAgent string
+	// Observe, if not nil, is called for each attempt that failed, and for each request that was not sent. The endpoint
+	// is empty where the failure concerns none. It is called by the request's goroutine, and should not wait.
+	Observe func(target config.TargetName, endpoint string, kind Kind)
 }
 
 // Client sends requests to targets. It is safe for concurrent use.
 type Client struct {
 	options Options
 	dialer  *net.Dialer
+	now     func() time.Time
 
 	mu         sync.Mutex
 	transports map[string]*transport // by the identity of the TLS configuration
+	circuits   map[circuitKey]*circuit
+	compiled   []*Target // by the last Compile
 }
 
 // transport is a connection pool for all targets that connect in the same way.
@@ -70,12 +72,14 @@ func New(o Options) *Client {
 	return &Client{
 		options:    o,
 		dialer:     newDialer(o.Limits.ConnectTimeout, o.AllowLoopback),
+		now:        time.Now,
 		transports: map[string]*transport{},
 	}
 }
 
 // Compile makes targets ready for requests. The result has nil, and the error says why, for a target that can't be
-// used as it is configured. Connection pools that none of the targets needs are closed.
+// used as it is configured. What is known of the health of endpoints stays known. Connection pools that none of the
+// targets needs are closed, and the health of endpoints that none of them has is forgotten.
 func (c *Client) Compile(targets []*config.Target) ([]*Target, []error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -89,6 +93,7 @@ func (c *Client) Compile(targets []*config.Target) ([]*Target, []error) {
 		}
 		compiled[i], errs[i] = c.compileTarget(t)
 	}
+	c.keepCircuits(targets, compiled)
 	for key, t := range before {
 		if c.transports[key] == nil {
 			t.CloseIdleConnections()
@@ -151,66 +156,46 @@ type Request struct {
 	Endpoint string
 }
 
-// Error is why a target gave no answer. Its text names no address and carries nothing of the request.
-type Error struct {
-	// Target that gave none.
-	Target config.TargetName
-	// Reason for the client's eyes: "connection refused", "no answer within 15s".
-	Reason string
-	// Err is the cause, for logs.
-	Err error
-}
-
-// Error implements error.
-func (e *Error) Error() string {
-	return fmt.Sprintf("target %q is unavailable: %s", e.Target, e.Reason)
-}
-
-// Unwrap returns the cause.
-func (e *Error) Unwrap() error { return e.Err }
-
-// LogValue has the cause as well: operators need the address that clients are not told.
-func (e *Error) LogValue() slog.Value {
-	if e.Err == nil {
-		return slog.StringValue(e.Error())
-	}
-	return slog.StringValue(e.Error() + ": " + e.Err.Error())
-}
-
 // Do sends the request and returns the response as soon as its header is there, with the endpoint that gave it.
-// Endpoints that can't be connected to are passed over for the next one, as nothing has been sent to them. The error
-// is an *Error. The caller closes the response's body; the context bounds the body too.
+// Endpoints that can't be connected to are passed over for the next one, as nothing has been sent to them; so are those
+// whose circuit is open. Where there is no other, the request fails at once. The error is an *Error. The caller closes
+// the response's body; the context bounds the body too. What ends the context counts as the endpoint's failure to answer
+// unless its cause is, or wraps, context.Canceled.
 func (c *Client) Do(ctx context.Context, t *Target, r *Request) (*http.Response, string, error) {
-	candidates := t.endpoints
-	if len(candidates) == 0 {
-		return nil, "", &Error{Target: t.Name, Reason: "it has no ready endpoints"}
+	candidates, err := t.candidates(r.Endpoint)
+	if err == nil && ctx.Err() != nil {
+		err = explain(ctx, ctx.Err()).asError(t) // No endpoint is to blame.
+	}
+	if err != nil {
+		c.observe(t, "", err.Kind)
+		return nil, "", err
 	}
 	first := 0
-	if r.Endpoint != "" {
-		for i := range candidates {
-			if candidates[i].address == r.Endpoint {
-				candidates = candidates[i : i+1]
-				break
-			}
-		}
-		if candidates[0].address != r.Endpoint {
-			return nil, "", &Error{Target: t.Name, Reason: "the endpoint that holds the session is gone"}
-		}
-	} else if len(candidates) > 1 {
+	if len(candidates) > 1 {
 		first = rand.IntN(len(candidates)) //nolint:gosec // spreading load needs no secrecy
 	}
-	var err error
 	for i := range candidates {
 		e := &candidates[(first+i)%len(candidates)]
-		var response *http.Response
-		if response, err = c.send(ctx, t, e, r); err == nil {
+		permit, ok := e.circuit.admit(c.now)
+		if !ok {
+			continue
+		}
+		response, sendErr := c.send(ctx, t, e, r)
+		if sendErr == nil {
+			c.answered(t, e, permit, response.StatusCode)
 			return response, e.address, nil
 		}
-		if !notConnected(err) || ctx.Err() != nil {
+		f := explain(ctx, sendErr)
+		c.notAnswered(t, e, permit, r.Method, f)
+		err = f.asError(t)
+		if !notConnected(sendErr) || ctx.Err() != nil {
 			break
 		}
 	}
-	return nil, "", &Error{Target: t.Name, Reason: reason(ctx, err), Err: err}
+	if err == nil {
+		err = c.refuse(t, candidates)
+	}
+	return nil, "", err
 }
 
 func (c *Client) send(ctx context.Context, t *Target, e *endpoint, r *Request) (*http.Response, error) {
@@ -247,46 +232,3 @@ func closedIdle(err error) bool { return err.Error() == "http: server closed idl
 
 // UserAgent returns what to send as User-Agent.
 func (c *Client) UserAgent() string { return c.options.UserAgent }
-
-// notConnected returns whether an error happened before anything was sent.
-func notConnected(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
-}
-
-// reason says in a few words why there was no answer, without addresses.
-func reason(ctx context.Context, err error) string {
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
-		return cause.Error()
-	}
-	var (
-		dns     *net.DNSError
-		op      *net.OpError
-		record  tls.RecordHeaderError
-		timeout interface{ Timeout() bool }
-	)
-	switch {
-	case errors.Is(err, context.Canceled):
-		return "the request was cancelled"
-	case errors.Is(err, ErrAddressRefused):
-		return "its address is not permitted"
-	case errors.As(err, &dns):
-		return "its name can't be resolved"
-	case errors.As(err, &op) && op.Op == "dial" && op.Timeout():
-		return "connecting to it timed out"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "it refuses connections"
-	case errors.As(err, &op) && op.Op == "dial":
-		return "it can't be reached"
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return "it did not answer in time"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "it closed the connection without an answer"
-	case errors.As(err, &record):
-		return "it does not speak TLS"
-	case isTLS(err):
-		return "its TLS certificate can't be verified"
-	default:
-		return "the connection to it failed"
-	}
-}

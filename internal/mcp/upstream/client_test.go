@@ -18,6 +18,8 @@ package upstream
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -26,6 +28,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -338,8 +341,8 @@ func TestDeadlines(t *testing.T) {
 		t.Parallel()
 		// What a dialer answers when its time is over.
 		slow := &net.OpError{Op: "dial", Net: "tcp", Err: timeout{}}
-		if got := reason(t.Context(), slow); got != "connecting to it timed out" {
-			t.Errorf("got %q", got)
+		if got := explain(t.Context(), slow); got.kind != KindTimeout || got.reason != "connecting to it timed out" {
+			t.Errorf("got %+v", got)
 		}
 	})
 	t.Run("TLS handshake", func(t *testing.T) {
@@ -361,18 +364,33 @@ func (timeout) Temporary() bool { return true }
 
 func TestReasons(t *testing.T) {
 	t.Parallel()
+	alert := errors.New("tls: handshake failure")
 	for _, c := range []struct {
 		name string
 		err  error
+		kind Kind
 		want string
 	}{
-		{"unknown name", &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "secret.example.com"}}, "its name can't be resolved"},
-		{"no route", &net.OpError{Op: "dial", Err: errors.New("connect: no route to host 127.0.0.1")}, "it can't be reached"},
-		{"reset", &net.OpError{Op: "read", Err: errors.New("read 127.0.0.1: connection reset by peer")}, "the connection to it failed"},
-		{"end of file", io.EOF, "it closed the connection without an answer"},
-		{"anything else", errors.New("malformed HTTP response \"token\""), "the connection to it failed"},
+		{"unknown name", &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "secret.example.com"}}, KindDNS, "its name can't be resolved"},
+		{"no route", &net.OpError{Op: "dial", Err: errors.New("connect: no route to host 127.0.0.1")}, KindConnect, "it can't be reached"},
+		{"refused", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, KindConnect, "it refuses connections"},
+		{"address", &net.OpError{Op: "dial", Err: ErrAddressRefused}, KindRefusedAddress, "its address is not permitted"},
+		{"reset", &net.OpError{Op: "read", Err: errors.New("read 127.0.0.1: connection reset by peer")}, KindClosed, "the connection to it failed"},
+		{"end of file", io.EOF, KindClosed, "it closed the connection without an answer"},
+		{"closed while idle", errors.New("http: server closed idle connection"), KindClosed, "it closed the connection without an answer"},
+		{"no TLS", tls.RecordHeaderError{Msg: "token"}, KindTLS, "it does not speak TLS"},
+		{"certificate", x509.UnknownAuthorityError{}, KindTLS, "its TLS certificate can't be verified"},
+		{"alert", &net.OpError{Op: "remote error", Err: alert}, KindTLS, "the TLS handshake with it failed"},
+		{"own alert", &net.OpError{Op: "local error", Err: alert}, KindTLS, "the TLS handshake with it failed"},
+		{"deadline", context.DeadlineExceeded, KindTimeout, "it did not answer in time"},
+		{"cancelled", context.Canceled, KindCancelled, "the request was cancelled"},
+		{"anything else", errors.New("malformed HTTP response \"token\""), KindOther, "the connection to it failed"},
 	} {
-		wantReason(t, &Error{Target: "tools", Reason: reason(t.Context(), c.err), Err: c.err}, c.want)
+		got := explain(t.Context(), c.err)
+		wantReason(t, got.asError(&Target{Name: "tools"}), c.want)
+		if got.kind != c.kind {
+			t.Errorf("%s: got kind %q, want %q", c.name, got.kind, c.kind)
+		}
 	}
 }
 

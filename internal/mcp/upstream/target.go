@@ -41,6 +41,7 @@ type Target struct {
 type endpoint struct {
 	address string
 	url     *url.URL
+	circuit *circuit // Of all targets that reach the same server in the same way.
 }
 
 // compileTarget makes a target ready. An error means that the target can't be used as it is configured.
@@ -69,6 +70,22 @@ func (c *Client) compileTarget(t *config.Target) (*Target, error) {
 // Has returns whether the target lists an endpoint.
 func (t *Target) Has(address string) bool {
 	return slices.ContainsFunc(t.endpoints, func(e endpoint) bool { return e.address == address })
+}
+
+// candidates returns the endpoints that a request may go to: all of them, or the one that it is pinned to.
+func (t *Target) candidates(pinned string) ([]endpoint, *Error) {
+	if len(t.endpoints) == 0 {
+		return nil, &Error{Target: t.Name, Kind: KindNoEndpoints, Reason: "it has no ready endpoints"}
+	}
+	if pinned == "" {
+		return t.endpoints, nil
+	}
+	for i := range t.endpoints {
+		if t.endpoints[i].address == pinned {
+			return t.endpoints[i : i+1], nil
+		}
+	}
+	return nil, &Error{Target: t.Name, Kind: KindNoEndpoints, Reason: "the endpoint that holds the session is gone"}
 }
 
 // hostHeader leaves out the port where it is the scheme's own, as user agents do (RFC 9110, 7.2).
