@@ -83,7 +83,7 @@ func (b *addressBook) ask(ctx context.Context, moment time.Duration) {
 		return
 	}
 	for _, address := range addresses[:min(len(addresses), maxReplicas)] {
-		if address, ok := canonical(address); ok {
+		if address, ok := Canonical(address); ok {
 			b.known = append(b.known, address)
 		}
 	}
@@ -93,10 +93,10 @@ func (b *addressBook) ask(ctx context.Context, moment time.Duration) {
 	}
 }
 
-// canonical returns the one spelling of an address, "host:port"; false if it can't be a replica's.
-func canonical(address string) (string, bool) {
+// Canonical returns the one spelling of an address, "host:port"; false if it can't be a replica's.
+func Canonical(address string) (string, bool) {
 	host, port, err := net.SplitHostPort(address)
-	if err != nil || host == "" || len(host) > 253 {
+	if err != nil || len(host) > 253 {
 		return "", false
 	}
 	number, err := strconv.ParseUint(port, 10, 16)

@@ -54,7 +54,7 @@ func TestCanonical(t *testing.T) {
 		"user@host:80":                   "",
 		strings.Repeat("a", 254) + ":80": "",
 	} {
-		if got, ok := canonical(address); got != want || ok != (want != "") {
+		if got, ok := Canonical(address); got != want || ok != (want != "") {
 			t.Errorf("%q: got %q, %v, want %q", address, got, ok, want)
 		}
 	}
@@ -66,11 +66,11 @@ func FuzzCanonical(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
-		address, ok := canonical(in)
+		address, ok := Canonical(in)
 		if !ok {
 			return
 		}
-		if again, ok := canonical(address); !ok || again != address {
+		if again, ok := Canonical(address); !ok || again != address {
 			t.Errorf("%q became %q and then %q", in, address, again)
 		}
 		if len(address) > 253+6+2 || strings.ContainsAny(address, "/@?# \r\n") {

@@ -44,7 +44,8 @@ const (
 
 // Options configure how replicas reach each other.
 type Options struct {
-	// Self is the own address, "host:port", as Resolve has it. Empty: there are no peers, and everything is served here.
+	// Self is the own address, "host:port", as Resolve has it. Empty, or not what Canonical takes for an address: there are
+	// no peers, and everything is served here.
 	Self string
 	// Keys returns the key ring, which all replicas share; nil if there is none yet.
 	Keys func() *session.KeyRing
@@ -68,10 +69,7 @@ type Peers struct {
 
 // New returns the Peers of a replica.
 func New(o Options) *Peers {
-	self, ok := canonical(o.Self)
-	if !ok {
-		self = o.Self // An address that nobody dials is still a name.
-	}
+	self, _ := Canonical(o.Self)
 	dialer := &net.Dialer{
 		Timeout: connectTimeout,
 		// A replica whose machine is gone is noticed within half a minute, also in a stream that has nothing to say.

@@ -55,11 +55,11 @@ type Options struct {
 	Keys *session.KeyRing
 	// Version is shown to clients that a Backend without targets answers by itself.
 	Version string
-	// Peers are the other replicas of the proxy; nil if there are none.
-	Peers *peer.Peers
 	// AllowedOrigins are origins ("https://example.com") that pages may come from, besides loopback origins and the
 	// hostnames of listeners and routes.
 	AllowedOrigins []string
+	// Peers are the other replicas of the proxy; nil for none.
+	Peers *peer.Peers
 }
 
 // Server serves MCP clients. It is safe for concurrent use.
@@ -112,6 +112,9 @@ func New(o Options) *Server {
 // UpdateKeys changes the keys for all requests to come.
 func (s *Server) UpdateKeys(keys *session.KeyRing) { s.keys.Store(keys) }
 
+// Keys returns the keys of now; nil if there are none yet.
+func (s *Server) Keys() *session.KeyRing { return s.keys.Load() }
+
 // Drain ends all streams that clients only listen on, so that they come back elsewhere. Requests in flight go on.
 func (s *Server) Drain() { s.drain() }
 
@@ -131,6 +134,16 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, snapshot *Snapsho
 		writeHTTPError(w, nil, e)
 		return
 	}
+	s.serve(w, r, snapshot, key)
+}
+
+// ServePeer answers one HTTP request that a peer has routed to a Backend, and whose Host and Origin it has checked.
+func (s *Server) ServePeer(w http.ResponseWriter, r *http.Request, key string) {
+	s.serve(w, r, s.current.Load(), key)
+}
+
+// serve answers a request whose Host and Origin have been checked.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapshot, key string) {
 	allowOrigin(w, r)
 	b := snapshot.backends[key]
 	switch {
