@@ -32,12 +32,16 @@ var errNotTaken = errors.New("it did not take a message in time")
 // not what becomes of it.
 func (x *exchange) notification() {
 	targets, body := x.concerned()
-	if request, ok := x.session.cancelled(x.body, x.message.Params); ok && x.message.Method == "notifications/cancelled" {
-		request.cancel(errCancelledByClient) // Servers need not end a cancelled request's stream.
-	}
 	ctx, cancel := context.WithTimeoutCause(x.r.Context(), x.limits.ListTimeout, errNotTaken)
 	defer cancel()
 	var delivered sync.WaitGroup
+	if x.message.Method == "notifications/cancelled" {
+		if request, ok := x.session.cancelled(x.body, x.message.Params); ok {
+			request.cancel(errCancelledByClient) // Servers need not end a cancelled request's stream.
+		} else {
+			delivered.Go(func() { x.tellReplicas(ctx) })
+		}
+	}
 	for _, t := range targets {
 		delivered.Go(func() {
 			response, _, err := x.roundTrip(ctx, t, body)
@@ -61,6 +65,9 @@ func (x *exchange) concerned() ([]*target, []byte) {
 				return []*target{t}, x.body
 			}
 			return nil, nil // Its target is gone.
+		}
+		if x.fromReplica() {
+			return nil, nil // Which has told the targets.
 		}
 	case "notifications/progress":
 		if t, body := x.progressed(); t != nil {
@@ -111,6 +118,12 @@ func (x *exchange) response() {
 	asked, err := x.keys.Load().OpenServerRequest(x.session.SID, sealed)
 	if err != nil {
 		writeHTTPError(x.w, nil, unknown)
+		return
+	}
+	if asked.Home != "" && asked.Home != x.self() {
+		if x.fromReplica() || !x.forwardHome(asked.Home) {
+			writeHTTPError(x.w, nil, unknown)
+		}
 		return
 	}
 	t := x.backend.target(asked.Service)

@@ -325,7 +325,8 @@ func (x *exchange) rememberLogLevel() {
 	const maxParams = 1 << 10
 	if params := x.message.Params.Of(x.body); len(params) > 0 && len(params) <= maxParams {
 		x.session.mu.Lock()
-		defer x.session.mu.Unlock()
 		x.session.logLevel = slices.Clone(params)
+		x.session.mu.Unlock()
+		x.tellKept(x.backend.targets...)
 	}
 }
