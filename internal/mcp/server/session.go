@@ -312,14 +312,15 @@ func (cs *clientSession) lose(t *target, lost upstreamSession) {
 	if late := cs.late[t.hash]; late != nil {
 		select {
 		case <-late.done:
-			if late.session.id == lost.id {
+			if late.session.id == lost.id && late.session.era() == lost.era() {
 				delete(cs.late, t.hash)
 			}
 		default: // Being made anew.
 		}
 	}
 	for i := range cs.Targets {
-		if ts := &cs.Targets[i]; ts.Service == t.hash && ts.ID == lost.id {
+		ts := &cs.Targets[i]
+		if ts.Service == t.hash && ts.ID == lost.id && (ts.ProtocolVersion == modernVersion) == (lost.era() == eraModern) {
 			ts.Service = 0 // No server has this hash's target any more: the token's entry is spent.
 		}
 	}
