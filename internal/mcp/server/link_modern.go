@@ -124,7 +124,9 @@ var logLevels = []string{"debug", "info", "notice", "warning", "error", "critica
 // checkLevel refuses what is no level. The session remembers the level, for the requests to come.
 func (b *modernCall) checkLevel() *jsonrpc.Error {
 	if levelOf(b.message.Params.Of(b.c.body)) == "" {
-		return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: "Invalid params: level must be one of " + strings.Join(logLevels, ", ")}
+		return &jsonrpc.Error{
+			Code: jsonrpc.CodeInvalidParams, Message: "Invalid params: level must be one of " + strings.Join(logLevels, ", "),
+		}
 	}
 	return nil
 }

@@ -269,7 +269,9 @@ func (l *upstreamListener) open(ctx context.Context, filter []byte) (*listenStre
 		}
 		return nil, listenRefusal(answer)
 	}
-	s := &listenStream{response: response, endpoint: endpoint, events: sse.NewReader(response.Body, int(l.limits.MaxMessage)), cancel: cancel}
+	s := &listenStream{
+		response: response, endpoint: endpoint, events: sse.NewReader(response.Body, int(l.limits.MaxMessage)), cancel: cancel,
+	}
 	if err := s.acknowledged(); err != nil {
 		s.close()
 		return nil, err

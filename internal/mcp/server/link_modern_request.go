@@ -263,7 +263,8 @@ func (b *modernCall) judge(data, sent []byte) ([]byte, *wantedInput) {
 		}
 		return nil, input
 	case isText:
-		return b.unusable(fmt.Sprintf("it answered %s with resultType %q, which has no meaning there", b.message.Method, bounded(resultType))), nil
+		return b.unusable(fmt.Sprintf(
+			"it answered %s with resultType %q, which has no meaning there", b.message.Method, bounded(resultType))), nil
 	default:
 		return b.unusable("the resultType of its answer is no string"), nil
 	}
@@ -289,7 +290,8 @@ func (b *modernCall) asLegacyError(data []byte, m *jsonrpc.Message) []byte {
 		// Of whoever could not, or would not, read the request.
 		answer := append([]byte(`{"jsonrpc":"2.0","id":`), b.id()...)
 		answer = append(append(answer, `,"error":`...), m.Error.Of(data)...)
-		data = append(answer, '}')
+		answer = append(answer, '}')
+		data = answer
 		if jsonrpc.Scan(data, m) != nil {
 			return b.unusable("its answer is no JSON-RPC response")
 		}

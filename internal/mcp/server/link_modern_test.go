@@ -462,7 +462,9 @@ func TestParametersAreMirroredInHeaders(t *testing.T) {
 	}
 
 	// The tool changes, and the gateway has not heard of it.
-	server.set(func() { server.tools, server.formerly = []string{strings.Replace(regional, `"Region"`, `"Zone"`, 1)}, server.tools })
+	server.set(func() {
+		server.tools, server.formerly = []string{strings.Replace(regional, `"Region"`, `"Zone"`, 1)}, server.tools
+	})
 	before := len(server.requests("tools/call"))
 	if got := invoke("regional", `{"region":"eu"}`); got.body != done {
 		t.Errorf("got %s", got.body)
