@@ -280,6 +280,7 @@ var errSessionLost = errors.New("the target lost the session")
 func (ts *targetStream) keepOpen() {
 	var lastEvent string
 	var last upstreamSession
+	had := false // Whether the server had a stream.
 	if t := ts.now.Load().target; ts.last.Service == t.hash {
 		if us, ok := ts.session.existing(t); ok {
 			lastEvent, last.id = ts.last.ID, us.id
@@ -290,20 +291,23 @@ func (ts *targetStream) keepOpen() {
 		made := ts.session.untilMade()
 		us, err := ts.upstreamSession(ts.ctx, ts.session, now.target)
 		if err == nil {
-			if last.id != us.id {
+			another := last.id != us.id || last.era() != us.era()
+			if another {
 				lastEvent = "" // Of a session that is no more.
 			}
 			// A target that came later, or lost its session, may have other tools than the client knows.
-			if ts.announce || (last.version != "" && last.id != us.id) {
-				ts.session.changed(now.backend, now.target,
-					federation.Tools, federation.Prompts, federation.Resources, federation.Templates)
-				ts.sayChanged(us.capabilities)
+			if ts.announce || (last.version != "" && another) {
+				ts.sayAllChanged(now, us)
 			}
 			ts.announce, last = false, us
 			ts.has.Store(uint32(us.capabilities))
 			begun := time.Now()
 			err = ts.relayFrom(ts.ctx, now, us, standingStream, &lastEvent, func(endpoint string) {
 				ts.endpoint.Store(endpoint)
+				if had && us.era() == eraModern {
+					ts.sayAllChanged(now, us) // Nobody heard what the server said meanwhile.
+				}
+				had = true
 				ts.settle()
 			})
 			ts.endpoint.Store("")
@@ -315,6 +319,10 @@ func (ts *targetStream) keepOpen() {
 		}
 		ts.settle()
 		if errors.Is(err, errNoStream) {
+			if (had && ts.replaced(now.target, us)) || ts.madeAnew(us, made) {
+				had = false
+				continue
+			}
 			return
 		}
 		if errors.Is(err, errSessionLost) {
@@ -322,6 +330,43 @@ func (ts *targetStream) keepOpen() {
 		}
 		// A server that was away and is back asks the client for things only by this stream.
 		wait(ts.ctx, pause, made)
+	}
+}
+
+// sayAllChanged tells the client that none of the target's lists need be what it was.
+func (ts *targetStream) sayAllChanged(now *targetNow, us upstreamSession) {
+	ts.session.changed(now.backend, now.target,
+		federation.Tools, federation.Prompts, federation.Resources, federation.Templates)
+	ts.sayChanged(us.capabilities)
+}
+
+// replaced returns whether a server of the modern era has taken the place of one that had a stream, and then forgets the
+// session with that one.
+func (ts *targetStream) replaced(t *target, us upstreamSession) bool {
+	if us.era() == eraModern {
+		return false
+	}
+	t.era.forget(eraLegacy)
+	if speaks, err := ts.eraOf(ts.ctx, t); err != nil || speaks != eraModern {
+		return false
+	}
+	ts.session.lose(t, us)
+	return true
+}
+
+// madeAnew waits until the target's side of the session is another one, which may have a stream. It returns false if the
+// stream ends before.
+func (ts *targetStream) madeAnew(before upstreamSession, made <-chan struct{}) bool {
+	for {
+		select {
+		case <-ts.ctx.Done():
+			return false
+		case <-made:
+		}
+		made = ts.session.untilMade()
+		if us, ok := ts.session.existing(ts.now.Load().target); ok && us != before {
+			return true
+		}
 	}
 }
 
@@ -344,6 +389,9 @@ func (l *listening) relayFrom(
 	watch := newWatchdog(cancel, l.limits.ListTimeout)
 	response, endpoint, err := l.do(ctx, &upstreamCall{target: t, session: l.session, upstream: us, method: http.MethodGet, header: header})
 	watch.stop()
+	if errors.Is(err, errEraChanged) {
+		l.session.lose(t, us)
+	}
 	if err != nil {
 		return err
 	}
