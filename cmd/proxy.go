@@ -18,8 +18,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"strings"
@@ -30,6 +33,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/proxy"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/version"
 )
@@ -64,6 +68,14 @@ func newProxyCommand() *cobra.Command {
 	f.StringVar(&o.AdminAddress, "admin-address", "127.0.0.1:19000",
 		"HOST:PORT of the admin endpoint: /metrics, /healthz, /readyz, /config; port 0 for any free one")
 	f.StringVar(&o.AdminAddressFile, "admin-address-file", "", "file to write the admin endpoint's address to once it is bound")
+	f.StringVar(&o.PeerBindAddress, "peer-bind-address", "",
+		"HOST:PORT, like :15022, at which the other replicas of this proxy reach this one, to hand over requests that it alone "+
+			"can serve (default: none, for a proxy of one replica)")
+	f.StringVar(&o.PeerAddress, "peer-address", "",
+		"IP:PORT at which the other replicas reach this one (default: $POD_IP and the port of --peer-bind-address)")
+	f.StringSliceVar(&o.Peers, "peers", nil,
+		"HOST:PORT of a name that resolves to the addresses of all replicas, like that of a headless Service, or the HOST:PORT of "+
+			"each; required with --peer-bind-address")
 	f.BoolVar(&flags.exitWithParent, "exit-with-parent", false,
 		"end when standard input does, so that this process never outlives the one that started it")
 	f.BoolVar(&o.AllowLoopbackUpstreams, "allow-loopback-upstreams", false, "permit MCP servers on loopback addresses; for development")
@@ -110,10 +122,52 @@ func (f *proxyFlags) complete(stderr io.Writer) error {
 	if err := checkAdminAddress(o.AdminAddress); err != nil {
 		return err
 	}
+	if err := completePeers(o, os.Getenv("POD_IP")); err != nil {
+		return err
+	}
 	log, err := newLogger(stderr, f.logLevel, f.logFormat)
 	if err != nil {
 		return err
 	}
 	f.options.Log = log.With("gateway", f.gateway)
 	return nil
+}
+
+// completePeers checks the flags about other replicas, and derives the own address.
+func completePeers(o *proxy.Options, podIP string) error {
+	if o.PeerBindAddress == "" {
+		if o.PeerAddress != "" || len(o.Peers) > 0 {
+			return errors.New("--peer-bind-address is required with --peer-address and --peers")
+		}
+		return nil
+	}
+	host, port, err := net.SplitHostPort(o.PeerBindAddress)
+	if _, valid := peer.Canonical(net.JoinHostPort("127.0.0.1", port)); err != nil || !valid || host != "" && !isIP(host) {
+		return fmt.Errorf("--peer-bind-address must be HOST:PORT, like :15022, the host empty or an IP address, not %q", o.PeerBindAddress)
+	}
+	if len(o.Peers) == 0 {
+		return errors.New("--peers is required with --peer-bind-address")
+	}
+	for _, address := range o.Peers {
+		if _, ok := peer.Canonical(address); !ok {
+			return fmt.Errorf("--peers must be HOST:PORT, like agentgateway-peers:15022, not %q", address)
+		}
+	}
+	if o.PeerAddress == "" {
+		if podIP == "" {
+			return errors.New("--peer-address is required with --peer-bind-address where $POD_IP is not set")
+		}
+		o.PeerAddress = net.JoinHostPort(podIP, port)
+	}
+	address, ok := peer.Canonical(o.PeerAddress)
+	if own, _, err := net.SplitHostPort(o.PeerAddress); !ok || err != nil || !isIP(own) {
+		return fmt.Errorf("--peer-address must be IP:PORT, like 10.0.0.1:15022, not %q", o.PeerAddress)
+	}
+	o.PeerAddress = address
+	return nil
+}
+
+func isIP(text string) bool {
+	_, err := netip.ParseAddr(text)
+	return err == nil
 }

@@ -65,6 +65,7 @@ type dataPlane struct {
 
 	mu        sync.Mutex
 	listeners map[int32]*listener
+	peerPort  *listener      // What other replicas reach; nil for none.
 	ending    sync.WaitGroup // Listeners that are no longer wanted and whose requests are not over.
 	problem   error          // Why the newest configuration is not served, for /readyz and /config.
 	draining  bool           // Nothing is bound or reported any more.
@@ -217,21 +218,30 @@ func (d *dataPlane) listen(number int32) (*listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bind port %d: %w", number, err)
 	}
+	l := d.serveOn(bound, maxHeader, func(w http.ResponseWriter, r *http.Request) { d.serve(w, r, number) })
+	d.log.Info("Listening", "address", bound.Addr().String())
+	return l, nil
+}
+
+// maxHeader bounds, in bytes, the header of a client's request.
+const maxHeader = 64 << 10
+
+// serveOn serves what is bound, until that is closed.
+func (d *dataPlane) serveOn(bound net.Listener, maxHeader int, handler http.HandlerFunc) *listener {
 	l := &listener{bound: bound, done: make(chan struct{}), server: &http.Server{
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.serve(w, r, number) }),
+		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
+		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 	}}
 	go func() {
 		defer close(l.done)
 		if err := l.server.Serve(bound); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-			d.log.Error("Port is no longer served", "port", number, "error", err)
+			d.log.Error("Port is no longer served", "address", bound.Addr().String(), "error", err)
 		}
 	}()
-	d.log.Info("Listening", "address", bound.Addr().String())
-	return l, nil
+	return l
 }
 
 // shutdown lets requests in flight end, and cuts off what has not ended when the context does.
@@ -253,8 +263,14 @@ func (d *dataPlane) drain(limit time.Duration) {
 		d.ending.Go(func() { l.shutdown(d.running) })
 	}
 	clear(d.listeners)
+	peerPort := d.peerPort
+	d.peerPort = nil
 	d.mu.Unlock()
 	// Unlocked, so that /readyz and /config answer meanwhile.
 	d.ending.Wait()
+	if peerPort != nil {
+		// Last: what requests in flight wait for, as a client's answer, may come by another replica.
+		peerPort.shutdown(d.running)
+	}
 	d.cutOff()
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/server"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
@@ -34,28 +35,32 @@ type DataPlane struct {
 	data      *dataPlane
 	mcp       *server.Server
 	upstreams *upstream.Client
+	peers     *peer.Peers
 	// unregister takes the metrics back, once.
 	unregister func()
 }
 
 // NewDataPlane returns a data plane that serves nothing yet, and registers its metrics. Of the options it takes those
-// that are neither about the API server nor about the admin endpoint. It needs keys before its first configuration.
+// that are neither about the API server nor about endpoints of its own. It needs keys before its first configuration.
 func NewDataPlane(o Options, registry prometheus.Registerer) *DataPlane {
 	upstreams := upstream.New(upstream.Options{
 		Limits:        o.Limits,
 		AllowLoopback: o.AllowLoopbackUpstreams,
 		UserAgent:     "dynamic-mcp/" + o.Version,
 	})
-	mcp := server.New(server.Options{
+	var mcp *server.Server
+	peers := newPeers(o, func() *session.KeyRing { return mcp.Keys() })
+	mcp = server.New(server.Options{
 		Log:            o.Log,
 		Limits:         o.Limits,
 		Upstream:       upstreams,
 		Version:        o.Version,
 		AllowedOrigins: o.AllowedOrigins,
+		Peers:          peers,
 	})
 	m := newMetrics(registry)
 	return &DataPlane{
-		data: newDataPlane(o, mcp, m), mcp: mcp, upstreams: upstreams,
+		data: newDataPlane(o, mcp, m), mcp: mcp, upstreams: upstreams, peers: peers,
 		unregister: sync.OnceFunc(func() { m.unregister(registry) }),
 	}
 }
@@ -85,5 +90,6 @@ func (d *DataPlane) Close(limit time.Duration) {
 	d.unregister()
 	d.data.drain(limit)
 	d.mcp.Close()
+	d.peers.Close()
 	d.upstreams.Close()
 }

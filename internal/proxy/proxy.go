@@ -48,6 +48,13 @@ type Options struct {
 	AdminAddress string
 	// AdminAddressFile, if set, is where the admin endpoint's address is written once it is bound.
 	AdminAddressFile string
+	// PeerBindAddress is "host:port" at which the other replicas of the proxy reach this one; empty for no peer port.
+	PeerBindAddress string
+	// PeerAddress is the own address, "IP:port", as the other replicas reach it; empty if there are none.
+	PeerAddress string
+	// Peers are the addresses, "host:port", of all replicas. A name stands for all addresses that it resolves to: that of a
+	// headless Service for those of all pods.
+	Peers []string
 	// AllowLoopbackUpstreams permits MCP servers on loopback addresses: for development on one machine.
 	AllowLoopbackUpstreams bool
 	// AllowedOrigins are origins that web pages may come from, besides loopback origins and the Gateway's hostnames.
@@ -67,6 +74,12 @@ func Run(ctx context.Context, o Options) error {
 	registry := prometheus.NewRegistry()
 	RegisterProcessMetrics(registry)
 	plane := NewDataPlane(o, registry)
+	if o.PeerBindAddress != "" {
+		if err := plane.data.listenPeers(o.PeerBindAddress, plane.peers); err != nil {
+			plane.Close(0)
+			return err
+		}
+	}
 	admin, err := listenAdmin(o.AdminAddress, o.AdminAddressFile)
 	if err != nil {
 		plane.Close(0)

@@ -84,6 +84,9 @@ type Item struct {
 	name jsonrpc.Span
 }
 
+// Raw returns the entry's JSON as the server sent it; it must not be changed.
+func (i *Item) Raw() []byte { return i.raw }
+
 // Listing is the whole list of one target.
 type Listing struct {
 	Target config.TargetName

@@ -29,41 +29,61 @@ func Lookup(b []byte, object Span, keys []string, values []Span) error {
 		return nil
 	}
 	s := scanner{b: b[:object.End]}
-	i := space(s.b, object.Start)
-	if i == len(s.b) || s.b[i] != '{' {
-		return &Error{Code: CodeInvalidParams, Message: "Invalid params: expected an object"}
+	i, err := s.open(object)
+	if err == nil {
+		err = s.lookup(i, keys, values)
 	}
-	if err := s.lookup(i+1, keys, values); err != nil {
+	if err != nil {
 		clear(values)
-		return err
 	}
-	return nil
+	return err
 }
 
-// lookup does Lookup's work on the object whose first byte after '{' is at i.
-func (s *scanner) lookup(i int, keys []string, values []Span) *Error {
-	for first := true; ; first = false {
-		key, value, next, more := s.member(i, first)
-		i = next
-		if !more {
-			break
-		}
-		found := s.find(key, keys)
-		if found < 0 {
-			continue
-		}
-		if !values[found].Empty() {
-			return &Error{Code: CodeInvalidRequest, Message: "Invalid request: the key " +
-				string(AppendString(nil, keys[found])) + " occurs twice in one object"}
-		}
-		values[found] = value
+// open returns the index of the first byte after the '{' of the object at that span.
+func (s *scanner) open(object Span) (int, error) {
+	i := space(s.b, object.Start)
+	if i >= len(s.b) || s.b[i] != '{' {
+		return 0, &Error{Code: CodeInvalidParams, Message: "Invalid params: expected an object"}
 	}
+	return i + 1, nil
+}
+
+// end returns what is wrong with an object after whose '}' i is, or that was left with -1, and with what follows it.
+func (s *scanner) end(i int) error {
 	if i >= 0 {
 		if i = space(s.b, i); i != len(s.b) {
 			s.fail(i, "only white space may follow the object")
 		}
 	}
-	return s.err
+	if s.err != nil {
+		return s.err
+	}
+	return nil
+}
+
+// duplicate is the error for a key that is read and occurs twice.
+func duplicate(key string) error {
+	return &Error{Code: CodeInvalidRequest, Message: "Invalid request: the key " +
+		string(AppendString(nil, key)) + " occurs twice in one object"}
+}
+
+// lookup does Lookup's work on the object whose first byte after '{' is at i.
+func (s *scanner) lookup(i int, keys []string, values []Span) error {
+	for first := true; ; first = false {
+		key, value, next, more := s.member(i, first)
+		if !more {
+			return s.end(next)
+		}
+		i = next
+		found := s.find(key, keys)
+		if found < 0 {
+			continue
+		}
+		if !values[found].Empty() {
+			return duplicate(keys[found])
+		}
+		values[found] = value
+	}
 }
 
 // find returns the index of the key at that span among keys, or -1.

@@ -54,7 +54,7 @@ func TestBadRequestsAreAnsweredAndReachNoServer(t *testing.T) {
 		"not JSON":                     {call{body: "hello", session: id}, 400, `"code":-32700`},
 		"empty body":                   {call{body: "", session: id}, 400, `"code":-32700`},
 		"two values":                   {call{body: listBody + listBody, session: id}, 400, `"code":-32700`},
-		"an array of requests":         {call{body: "[" + listBody + "]", session: id}, 400, "batches are not supported"},
+		"an array of requests":         {call{body: "[" + listBody + "]", session: id}, 400, "batches are of revision 2025-03-26 only"},
 		"a duplicate method":           {call{body: `{"jsonrpc":"2.0","id":1,"method":"tools/list","method":"ping"}`, session: id}, 400, `"code":-32600`},
 		"an escaped duplicate":         {call{body: `{"jsonrpc":"2.0","id":1,"method":"tools/list","m\u0065thod":"ping"}`, session: id}, 400, `"code":-32600`},
 		"a duplicate name":             {call{body: `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","n\u0061me":"b"}}`, session: id}, 400, `"code":-32600`},

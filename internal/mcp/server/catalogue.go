@@ -21,7 +21,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"net/http"
 	"strconv"
 	"sync"
 	"time"
@@ -45,7 +44,8 @@ const (
 // listing is what a target has listed.
 type listing struct {
 	federation.Listing
-	at time.Time
+	at    time.Time
+	hints cacheHints
 }
 
 func (l *listing) fresh(now time.Time) bool { return now.Before(l.at.Add(listingLifetime)) }
@@ -269,9 +269,9 @@ func (x *exchange) list(ctx context.Context, t *target, kind federation.Kind) (*
 	if err != nil {
 		return nil, err
 	}
-	l := &listing{Listing: federation.Listing{Target: t.Name}}
+	l := &listing{Listing: federation.Listing{Target: t.Name}, hints: cacheHints{ttl: listingLifetime, public: true}}
 	if us.capabilities.Has(capabilityOf[kind]) {
-		if l.Items, us, err = x.listPages(ctx, t, kind); err != nil {
+		if us, err = x.listPages(ctx, t, kind, l); err != nil {
 			return nil, err
 		}
 	}
@@ -280,9 +280,8 @@ func (x *exchange) list(ctx context.Context, t *target, kind federation.Kind) (*
 	return l, nil
 }
 
-func (x *exchange) listPages(
-	ctx context.Context, t *target, kind federation.Kind,
-) (items []federation.Item, us upstreamSession, err error) {
+// listPages asks for all pages of a list. The hints of the whole are those that hold for each page.
+func (x *exchange) listPages(ctx context.Context, t *target, kind federation.Kind, l *listing) (us upstreamSession, err error) {
 	params := []byte("{}")
 	size := 0
 	for page := 1; ; page++ {
@@ -290,25 +289,44 @@ func (x *exchange) listPages(
 		if result, us, err = x.ask(ctx, t, kind.Method(), params); err != nil {
 			var refused *jsonrpc.Error
 			if errors.As(err, &refused) && refused.Code == jsonrpc.CodeMethodNotFound {
-				return nil, us, nil // A server that has tools but no templates, say.
+				return us, nil // A server that has tools but no templates, say.
 			}
-			return nil, us, err
+			return us, err
 		}
 		more, cursor, err := federation.ParsePage(kind, result)
 		if err != nil {
-			return nil, us, fmt.Errorf("its answer to %s can't be read: %w", kind.Method(), err)
+			return us, fmt.Errorf("its answer to %s can't be read: %w", kind.Method(), err)
 		}
-		items = append(items, more...)
+		l.Items = append(l.Items, more...)
+		l.hints = l.hints.and(hintsOf(result))
 		if len(cursor) == 0 {
-			return items, us, nil
+			return us, nil
 		}
-		if size += len(result); page == maxListPages || len(items) >= maxListItems || size >= maxListBytes {
+		if size += len(result); page == maxListPages || len(l.Items) >= maxListItems || size >= maxListBytes {
 			x.log.Warn("Target's list is too long; the rest is left out",
-				"backend", x.backend.Key, "target", t.Name, "entries", len(items))
-			return items, us, nil
+				"backend", x.backend.Key, "target", t.Name, "entries", len(l.Items))
+			return us, nil
 		}
 		params = append(append([]byte(`{"cursor":`), cursor...), '}')
 	}
+}
+
+// listHints is for how long a list of all targets may be kept: none may have changed its part by then, as far as they say.
+func (x *exchange) listHints(kind federation.Kind, failed []targetError) cacheHints {
+	if len(failed) > 0 {
+		return cacheHints{}
+	}
+	hints := cacheHints{ttl: listingLifetime, public: true}
+	for _, t := range x.backend.targets {
+		l := x.session.known(x.backend, t, kind)
+		if l == nil {
+			return cacheHints{}
+		}
+		left := l.hints
+		left.ttl = max(0, left.ttl-time.Since(l.at))
+		hints = hints.and(left)
+	}
+	return hints
 }
 
 // ask sends a request of the gateway's own to a target, within the client's session, and returns the result. An answer
@@ -362,7 +380,7 @@ func remoteError(answer []byte, e jsonrpc.Span) *jsonrpc.Error {
 func (x *exchange) listMerged(kind federation.Kind) {
 	from, fingerprint, e := x.cursor()
 	if e != nil {
-		writeError(x.w, x.id(), e)
+		x.fail(e)
 		return
 	}
 	catalogue, failed := x.catalogue(x.r.Context(), kind, from == 0)
@@ -374,11 +392,11 @@ func (x *exchange) listMerged(kind federation.Kind) {
 			"backend", x.backend.Key, "target", f.target.Name, "method", kind.Method(), "error", f.err)
 	}
 	if len(failed) > 0 && x.backend.failClosed() {
-		writeError(x.w, x.id(), asUnavailable(failed[0].target, failed[0].err))
+		x.fail(asUnavailable(failed[0].target, failed[0].err))
 		return
 	}
 	if from > 0 && (fingerprint != catalogue.Fingerprint() || from >= len(catalogue.Shown)) {
-		writeError(x.w, x.id(), &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams,
+		x.fail(&jsonrpc.Error{Code: jsonrpc.CodeInvalidParams,
 			Message: "Invalid params: the list has changed since this cursor was given; list again without a cursor"})
 		return
 	}
@@ -386,7 +404,10 @@ func (x *exchange) listMerged(kind federation.Kind) {
 	result, _ := catalogue.AppendPage(nil, from, maxPage, func(next int) string {
 		return strconv.Itoa(next) + "-" + strconv.FormatUint(catalogue.Fingerprint(), 36)
 	})
-	writeJSON(x.w, http.StatusOK, jsonrpc.AppendResult(nil, x.id(), result))
+	if x.modern != nil {
+		x.modern.hints = x.listHints(kind, failed)
+	}
+	x.finish(result)
 }
 
 // maxPage is how large a list's answer may be before the rest is left to a next page.

@@ -23,7 +23,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 )
 
 // endTimeout is how long targets may take to end their side of a session.
@@ -43,28 +43,39 @@ func (s *Server) delete(w http.ResponseWriter, r *http.Request, b *backend) {
 		writeHTTPError(w, nil, e)
 		return
 	}
-	s.sessions.end(cs.SID)
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(r.Context()), endTimeout, errNotEnded)
 	defer cancel()
-	var ending sync.WaitGroup
-	for _, t := range b.targets {
-		if us, ok := cs.existing(t); ok && us.id != "" && t.usable() {
-			ending.Go(func() { s.endUpstream(ctx, b, t, us) })
-		}
+	if peer.FromPeer(r.Context()) {
+		s.sessions.end(cs.SID) // The replica that the client asked ends it with the targets.
+		w.WriteHeader(http.StatusNoContent)
+		return
 	}
-	ending.Wait()
+	if s.peers != nil {
+		s.background.Go(func() { s.peers.Tell(s.running, r.Clone(s.running), nil, b.Key) })
+	}
+	s.end(ctx, cs, b)
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (s *Server) endUpstream(ctx context.Context, b *backend, t *target, us upstreamSession) {
+// end ends a session here at once, and with the targets as well as they can.
+func (s *Server) end(ctx context.Context, cs *clientSession, b *backend) {
+	s.sessions.end(cs.SID)
+	var ending sync.WaitGroup
+	for _, t := range b.targets {
+		if us, ok := cs.existing(t); ok && us.id != "" && t.usable() {
+			ending.Go(func() { s.endUpstream(ctx, t, us) })
+		}
+	}
+	ending.Wait()
+}
+
+func (s *Server) endUpstream(ctx context.Context, t *target, us upstreamSession) {
 	header := http.Header{}
 	s.setOwnHeaders(header, us)
 	delete(header, "Content-Type")
-	response, _, err := s.upstream.Do(ctx, t.requests, &upstream.Request{
-		Method: http.MethodDelete, Header: header, Endpoint: us.endpoint,
-	})
+	response, _, err := s.do(ctx, &upstreamCall{target: t, upstream: us, method: http.MethodDelete, header: header})
 	if err != nil {
-		s.log.Warn("Session not ended at target", "backend", b.Key, "target", t.Name, "error", err)
+		s.log.Warn("Session not ended at target", "backend", t.backend.Key, "target", t.Name, "error", err)
 		return
 	}
 	closeBody(response)

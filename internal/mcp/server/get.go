@@ -31,7 +31,6 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
 )
 
 // Bounds of the pause before a target is asked for a stream again.
@@ -85,6 +84,8 @@ type listening struct {
 	stream  *eventStream
 	// last is the event that the client had last of a standing stream that broke off; zero if there was none.
 	last session.EventID
+	// modern is nil for the GET stream of a legacy client.
+	modern *modernListener
 }
 
 // resume continues the stream of a request that broke off, where the event id says: the target that sent the event
@@ -167,6 +168,12 @@ func (l *listening) listen(snapshot *Snapshot) {
 			running[t.hash] = ts
 			streams.Go(ts.keepOpen)
 		}
+		if first && l.modern != nil {
+			for range len(b.targets) - len(running) {
+				l.modern.settled <- struct{}{} // They can't be asked at all.
+			}
+			streams.Go(func() { l.acknowledge(ctx, b) })
+		}
 		l.sayChanged(changed)
 		select {
 		case <-ctx.Done():
@@ -208,7 +215,7 @@ func (l *listening) sayChanged(changed session.Capabilities) {
 		if changed.Has(list.capability) {
 			data := []byte(`{"jsonrpc":"2.0","method":"notifications/` + list.name + `/list_changed"}`)
 			// A failure ends the stream, and with it all that waits for it.
-			_ = l.stream.send(&sse.Event{Name: "message", Retry: -1, Data: data, HasData: true})
+			_ = l.deliver(messageEvent(data))
 		}
 	}
 }
@@ -222,6 +229,8 @@ type targetStream struct {
 	now atomic.Pointer[targetNow]
 	// announce is whether the client is to be told of the target once it is there.
 	announce bool
+	// settle says, once, that the stream is open or can't be opened.
+	settle func()
 	// has is what the target was last known to have; endpoint is the one that the stream is open to.
 	has      atomic.Uint32
 	endpoint atomic.Value
@@ -234,7 +243,10 @@ type targetNow struct {
 }
 
 func newTargetStream(ctx context.Context, l *listening, b *backend, t *target, announce bool) *targetStream {
-	ts := &targetStream{listening: l, announce: announce}
+	ts := &targetStream{listening: l, announce: announce, settle: func() {}}
+	if l.modern != nil && !announce {
+		ts.settle = sync.OnceFunc(func() { l.modern.settled <- struct{}{} })
+	}
 	ts.now.Store(&targetNow{b, t})
 	ts.ctx, ts.cancel = context.WithCancel(ctx)
 	return ts
@@ -290,7 +302,10 @@ func (ts *targetStream) keepOpen() {
 			ts.announce, last = false, us
 			ts.has.Store(uint32(us.capabilities))
 			begun := time.Now()
-			err = ts.relayFrom(ts.ctx, now, us, standingStream, &lastEvent, func(endpoint string) { ts.endpoint.Store(endpoint) })
+			err = ts.relayFrom(ts.ctx, now, us, standingStream, &lastEvent, func(endpoint string) {
+				ts.endpoint.Store(endpoint)
+				ts.settle()
+			})
 			ts.endpoint.Store("")
 			if time.Since(begun) > maxStreamPause {
 				pause = minStreamPause
@@ -298,6 +313,7 @@ func (ts *targetStream) keepOpen() {
 		} else {
 			ts.announce = true
 		}
+		ts.settle()
 		if errors.Is(err, errNoStream) {
 			return
 		}
@@ -326,9 +342,7 @@ func (l *listening) relayFrom(
 	defer cancel(nil)
 	// Only the answer's begin has a deadline: a stream may be silent for as long as it likes.
 	watch := newWatchdog(cancel, l.limits.ListTimeout)
-	response, endpoint, err := l.upstream.Do(ctx, t.requests, &upstream.Request{
-		Method: http.MethodGet, Header: header, Endpoint: us.endpoint,
-	})
+	response, endpoint, err := l.do(ctx, &upstreamCall{target: t, session: l.session, upstream: us, method: http.MethodGet, header: header})
 	watch.stop()
 	if err != nil {
 		return err
@@ -366,8 +380,9 @@ func (l *listening) sessionLost(ctx context.Context, t *target, us upstreamSessi
 	l.setOwnHeaders(header, us)
 	ctx, cancel := context.WithTimeoutCause(ctx, l.limits.ListTimeout, errors.New("it did not answer ping in time"))
 	defer cancel()
-	response, _, err := l.upstream.Do(ctx, t.requests, &upstream.Request{
-		Method: http.MethodPost, Header: header, Endpoint: us.endpoint, Body: []byte(`{"jsonrpc":"2.0","id":"ping","method":"ping"}`),
+	response, _, err := l.do(ctx, &upstreamCall{
+		target: t, session: l.session, upstream: us, method: http.MethodPost, header: header,
+		body: []byte(`{"jsonrpc":"2.0","id":"ping","method":"ping"}`),
 	})
 	if err != nil {
 		return false, err
@@ -377,10 +392,13 @@ func (l *listening) sessionLost(ctx context.Context, t *target, us upstreamSessi
 }
 
 func (l *listening) relayEvents(now *targetNow, us upstreamSession, name string, body io.Reader, lastEvent *string) error {
-	events := sse.NewReader(body, int(l.limits.MaxMessage))
+	events := newMessageReader(body, l.limits.MaxMessage)
 	defer events.Close()
 	owner := &streamOwner{
 		Server: l.Server, r: l.r, backend: now.backend, session: l.session, target: now.target, upstream: us, stream: name,
+	}
+	if l.modern != nil {
+		owner.audience = l.modern.audience
 	}
 	replayed := *lastEvent != ""
 	var event sse.Event
@@ -400,7 +418,7 @@ func (l *listening) relayEvents(now *targetNow, us upstreamSession, name string,
 			// Servers that replay more than a stream had send what is no message, and answers that were given already.
 			continue
 		}
-		if err := l.stream.send(&event); err != nil {
+		if err := l.deliver(&event); err != nil {
 			return err
 		}
 	}

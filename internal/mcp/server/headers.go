@@ -31,6 +31,25 @@ const (
 	headerSessionID       = "Mcp-Session-Id"
 	headerProtocolVersion = "Mcp-Protocol-Version"
 	headerLastEventID     = "Last-Event-Id"
+	headerMethod          = "Mcp-Method"
+	headerName            = "Mcp-Name"
+)
+
+// What requests of the modern era carry in params._meta.
+// https://modelcontextprotocol.io/specification/2026-07-28/basic/index#meta
+const (
+	metaProtocolVersion    = "io.modelcontextprotocol/protocolVersion"
+	metaClientInfo         = "io.modelcontextprotocol/clientInfo"
+	metaClientCapabilities = "io.modelcontextprotocol/clientCapabilities"
+	metaLogLevel           = "io.modelcontextprotocol/logLevel"
+	metaSubscriptionID     = "io.modelcontextprotocol/subscriptionId"
+	metaServerInfo         = "io.modelcontextprotocol/serverInfo"
+)
+
+// Methods of the modern era.
+const (
+	methodDiscover = "server/discover"
+	methodListen   = "subscriptions/listen"
 )
 
 // supportedVersions are the revisions that clients may speak, newest first.
@@ -77,7 +96,7 @@ func (s *Server) setOwnHeaders(h http.Header, us upstreamSession) {
 // checkVersion refuses requests of a revision that the gateway does not speak. No header stands for 2025-03-26.
 func checkVersion(h http.Header) *httpError {
 	values := h[headerProtocolVersion]
-	if len(values) == 0 || (len(values) == 1 && (slices.Contains(supportedVersions, values[0]) || values[0] == oldestVersion)) {
+	if len(values) == 0 || len(values) == 1 && isLegacyVersion(values[0]) {
 		return nil
 	}
 	return &httpError{http.StatusBadRequest, jsonrpc.CodeTransport, fmt.Sprintf(

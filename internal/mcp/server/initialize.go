@@ -23,9 +23,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"time"
 
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
@@ -47,6 +47,7 @@ func (x *exchange) initialize() {
 		Backend:    x.backend.ID,
 		Initialize: params.late(),
 	}
+	x.session = newClientSession(opened)
 	begun, failed := x.initializeTargets()
 	if x.r.Context().Err() != nil {
 		return
@@ -105,7 +106,9 @@ func (x *exchange) initializeTargets() (initializedTargets, []targetError) {
 	answers := make([]initialized, len(x.backend.targets))
 	limit := x.limits.InitializeTimeout
 	failed := x.eachTarget(x.r.Context(), x.backend.targets, limit, func(ctx context.Context, i int, t *target) error {
-		us, answer, err := x.openUpstream(ctx, t, x.upstreamHeader(x.r.Header, upstreamSession{}), x.body)
+		us, answer, err := x.openUpstream(ctx, &upstreamCall{
+			target: t, session: x.session, method: http.MethodPost, header: x.upstreamHeader(x.r.Header, upstreamSession{}), body: x.body,
+		})
 		answers[i] = initialized{t, us, answer}
 		return err
 	})
@@ -129,7 +132,7 @@ func (x *exchange) answer(begun initializedTargets, params *clientInitialize, op
 		}
 	}
 	if x.backend.only() != nil && len(opened.Targets) == 1 {
-		opened.ProtocolVersion = opened.Targets[0].ProtocolVersion
+		opened.ProtocolVersion = versionOf(begun[0].answer)
 		return x.present(begun[0].answer)
 	}
 	opened.ProtocolVersion = negotiate(params.version)
@@ -138,12 +141,26 @@ func (x *exchange) answer(begun initializedTargets, params *clientInitialize, op
 
 // openUpstream sends an initialize to a target and returns its session and its answer. The session's version is empty
 // if the server refused.
-func (s *Server) openUpstream(ctx context.Context, t *target, header http.Header, body []byte) (upstreamSession, []byte, error) {
-	response, endpoint, err := s.upstream.Do(ctx, t.requests, &upstream.Request{Method: http.MethodPost, Header: header, Body: body})
+func (s *Server) openUpstream(ctx context.Context, c *upstreamCall) (upstreamSession, []byte, error) {
+	t := c.target
+	if t.Protocol == config.StreamableHTTP {
+		speaks, err := s.eraOf(ctx, t)
+		if err != nil {
+			return upstreamSession{}, nil, err
+		}
+		if speaks == eraModern {
+			c.upstream.version = modernVersion
+		}
+	}
+	response, endpoint, err := s.do(ctx, c)
 	if err != nil {
 		return upstreamSession{}, nil, err
 	}
 	defer closeBody(response)
+	if c.upstream.version == "" && refusesEra(response) {
+		t.era.forget(eraLegacy)
+		return upstreamSession{}, nil, errEraChanged
+	}
 	answer, err := s.readAnswer(response)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
@@ -170,7 +187,21 @@ func (s *Server) openUpstream(ctx context.Context, t *target, header http.Header
 	if us.version == "" {
 		return upstreamSession{}, nil, &upstream.Error{Target: t.Name, Reason: "its answer to initialize has no protocolVersion"}
 	}
+	if c.upstream.version == modernVersion {
+		us.version = modernVersion // What a legacy client was told is the bridge's.
+	}
 	return us, answer, nil
+}
+
+// versionOf returns the revision that an answer to initialize agrees on.
+func versionOf(answer []byte) string {
+	var m jsonrpc.Message
+	var field [1]jsonrpc.Span
+	if jsonrpc.Scan(answer, &m) != nil || jsonrpc.Lookup(answer, m.Result, []string{"protocolVersion"}, field[:]) != nil {
+		return ""
+	}
+	version, _ := jsonrpc.Text(answer, field[0])
+	return version
 }
 
 // readAnswer returns the one response in an answer, be it JSON or a stream.
@@ -220,24 +251,24 @@ func statusError(response *http.Response) error {
 	}
 }
 
-// initializeLate makes a target's side of a session from what the session's token has of the client's initialize.
-func (s *Server) initializeLate(ctx context.Context, cs *clientSession, t *target) (upstreamSession, error) {
+// initializeLate makes a target's side of a session, and returns it with the server's instructions, from what the session's token has of the client's initialize.
+func (s *Server) initializeLate(ctx context.Context, cs *clientSession, t *target) (upstreamSession, string, error) {
 	body := append([]byte(nil), `{"jsonrpc":"2.0","id":"initialize","method":"initialize","params":{"protocolVersion":`...)
-	body = jsonrpc.AppendString(body, cs.ProtocolVersion)
+	body = jsonrpc.AppendString(body, negotiate(cs.ProtocolVersion))
 	body = append(body, ',')
 	body = append(body, cs.Initialize...)
 	body = append(body, "}}"...)
 	header := http.Header{}
 	s.setOwnHeaders(header, upstreamSession{})
-	us, answer, err := s.openUpstream(ctx, t, header, body)
+	us, answer, err := s.openUpstream(ctx, &upstreamCall{target: t, session: cs, method: http.MethodPost, header: header, body: body})
 	switch {
 	case err != nil:
-		return upstreamSession{}, err
+		return upstreamSession{}, "", err
 	case us.version == "":
 		var m jsonrpc.Message
 		_ = jsonrpc.Scan(answer, &m) // openUpstream has.
 		refusal := bounded(remoteError(answer, m.Error).Message)
-		return upstreamSession{}, &upstream.Error{Target: t.Name, Reason: "it refused initialize: " + refusal}
+		return upstreamSession{}, "", &upstream.Error{Target: t.Name, Reason: "it refused initialize: " + refusal}
 	}
 	// The server lists its tools in full only once it has taken this.
 	messages := [][]byte{[]byte(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)}
@@ -251,15 +282,15 @@ func (s *Server) initializeLate(ctx context.Context, cs *clientSession, t *targe
 	for _, message := range messages {
 		header = http.Header{}
 		s.setOwnHeaders(header, us)
-		response, _, err := s.upstream.Do(ctx, t.requests, &upstream.Request{
-			Method: http.MethodPost, Header: header, Endpoint: us.endpoint, Body: message,
+		response, _, err := s.do(ctx, &upstreamCall{
+			target: t, session: cs, upstream: us, method: http.MethodPost, header: header, body: message,
 		})
 		if err != nil {
-			return upstreamSession{}, err
+			return upstreamSession{}, "", err
 		}
 		closeBody(response)
 	}
-	return us, nil
+	return us, instructionsOf(answer), nil
 }
 
 // level returns the params of the client's last logging/setLevel, or nil.
@@ -271,7 +302,7 @@ func (cs *clientSession) level() []byte {
 
 // negotiate returns the revision that the gateway answers by itself to a client that asks for one.
 func negotiate(asked string) string {
-	if slices.Contains(supportedVersions, asked) {
+	if isLegacyVersion(asked) {
 		return asked
 	}
 	return latestVersion

@@ -23,6 +23,7 @@ import (
 	"sync"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 )
 
 // errNotTaken is why a notification or an answer was not delivered.
@@ -31,6 +32,7 @@ var errNotTaken = errors.New("it did not take a message in time")
 // notification hands a notification on to the targets that it concerns. The answer says that the gateway has taken it,
 // not what becomes of it.
 func (x *exchange) notification() {
+	x.tellPeers()
 	targets, body := x.concerned()
 	if request, ok := x.session.cancelled(x.body, x.message.Params); ok && x.message.Method == "notifications/cancelled" {
 		request.cancel(errCancelledByClient) // Servers need not end a cancelled request's stream.
@@ -52,6 +54,25 @@ func (x *exchange) notification() {
 	x.w.WriteHeader(http.StatusAccepted)
 }
 
+// tellPeers has the other replicas take a message too that may concern what one of them holds: the client's request, or
+// the stream on which a server is asked to tell of changes.
+func (x *exchange) tellPeers() {
+	if x.peers == nil || peer.FromPeer(x.r.Context()) {
+		return
+	}
+	switch x.message.Method {
+	case "notifications/cancelled":
+		if _, ok := x.session.cancelled(x.body, x.message.Params); ok {
+			return // It is held here.
+		}
+	case "resources/subscribe", "resources/unsubscribe":
+	default:
+		return
+	}
+	r, body := x.r.Clone(x.running), x.body
+	x.background.Go(func() { x.peers.Tell(x.running, r, body, x.backend.Key) })
+}
+
 // concerned returns the targets that a notification is for, and what to send them.
 func (x *exchange) concerned() ([]*target, []byte) {
 	switch x.message.Method {
@@ -61,6 +82,9 @@ func (x *exchange) concerned() ([]*target, []byte) {
 				return []*target{t}, x.body
 			}
 			return nil, nil // Its target is gone.
+		}
+		if peer.FromPeer(x.r.Context()) {
+			return nil, nil // The replica that the client asked tells the targets.
 		}
 	case "notifications/progress":
 		if t, body := x.progressed(); t != nil {

@@ -43,12 +43,13 @@ type backendMemory struct {
 	shared *lru.Cache[sharedListing, *listing]
 	// failures are the lists that could not be had a moment ago.
 	failures *lru.Cache[sessionListing, *recentFailure]
+	eras     *eraMemos
 }
 
 func newBackendMemory() *backendMemory {
 	shared, _ := lru.New[sharedListing, *listing](maxSharedListings)
 	failures, _ := lru.New[sessionListing, *recentFailure](maxSharedListings)
-	return &backendMemory{owners: newOwners(), shared: shared, failures: failures}
+	return &backendMemory{owners: newOwners(), shared: shared, failures: failures, eras: &eraMemos{}}
 }
 
 // owners remembers which target had which bare name. A Service that is deleted and made anew is the same target as long

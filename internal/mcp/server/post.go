@@ -32,9 +32,14 @@ type exchange struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	backend *backend
-	session *clientSession // nil for initialize
-	body    []byte
-	message jsonrpc.Message
+	// snapshot is the one that the backend is of.
+	snapshot *Snapshot
+	session  *clientSession
+	modern   *modernRequest // nil for a message of the legacy era
+	body     []byte
+	message  jsonrpc.Message
+	// own is the target's name for what the client calls otherwise; empty if it is the same.
+	own string
 	// rewrite, if not nil, changes the result of the answer.
 	rewrite func(result []byte) []byte
 }
@@ -49,32 +54,45 @@ func (x *exchange) id() []byte {
 
 // post takes one message of a client.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#sending-messages-to-the-server
-func (s *Server) post(w http.ResponseWriter, r *http.Request, b *backend) {
-	x := &exchange{Server: s, w: w, r: r, backend: b}
+func (s *Server) post(w http.ResponseWriter, r *http.Request, b *backend, snapshot *Snapshot) {
+	x := &exchange{Server: s, w: w, r: r, backend: b, snapshot: snapshot}
 	if e := x.read(); e != nil {
 		writeHTTPError(w, x.id(), e)
 		return
 	}
-	if x.message.Kind == jsonrpc.Request && x.message.Method == "initialize" {
+	if jsonrpc.IsBatch(x.body) {
+		if e := checkVersion(r.Header); e != nil {
+			writeHTTPError(w, nil, e)
+			return
+		}
+		x.batch()
+		return
+	}
+	if e := x.readEra(); e != nil {
+		writeJSON(w, modernStatus(e.Code), jsonrpc.AppendError(nil, x.id(), e))
+		return
+	}
+	if x.modern != nil {
+		x.serveModern()
+		return
+	}
+	e := checkVersion(r.Header)
+	if e == nil && x.message.Kind == jsonrpc.Request && x.message.Method == "initialize" {
 		x.initialize()
 		return
 	}
-	var e *httpError
+	if e != nil {
+		writeHTTPError(w, x.id(), e)
+		return
+	}
 	if x.session, e = s.openSession(r.Header, b); e != nil {
 		writeHTTPError(w, x.id(), e)
 		return
 	}
-	switch x.message.Kind {
-	case jsonrpc.Notification:
-		x.notification()
-	case jsonrpc.Response:
-		x.response()
-	default:
-		x.request()
-	}
+	x.dispatch()
 }
 
-// read checks the request's header, reads its body and scans the message.
+// read checks the request's header, reads its body and, unless it is a batch, the message in it.
 func (x *exchange) read() *httpError {
 	if e := checkAccept(x.r.Header, "application/json", "text/event-stream"); e != nil {
 		return e
@@ -82,16 +100,17 @@ func (x *exchange) read() *httpError {
 	if e := checkContentType(x.r.Header); e != nil {
 		return e
 	}
-	if e := checkVersion(x.r.Header); e != nil {
-		return e
-	}
 	if e := x.readBody(); e != nil {
 		return e
 	}
 	if jsonrpc.IsBatch(x.body) {
-		return &httpError{http.StatusBadRequest, jsonrpc.CodeInvalidRequest,
-			"Invalid Request: batches are not supported; send one message for each POST"}
+		return nil
 	}
+	return x.scan()
+}
+
+// scan reads the message.
+func (x *exchange) scan() *httpError {
 	if err := jsonrpc.Scan(x.body, &x.message); err != nil {
 		code := jsonrpc.CodeParse
 		var e *jsonrpc.Error

@@ -17,10 +17,9 @@ limitations under the License.
 package server
 
 import (
-	"cmp"
 	"errors"
-	"slices"
 
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 )
@@ -30,6 +29,9 @@ const (
 	maxCapabilities = 2 << 10
 	maxClientInfo   = 512
 )
+
+// unknownClient is the info of a client that gives none.
+var unknownClient = []byte(`{"name":"unknown","version":"0"}`)
 
 // clientInitialize is what matters of a client's initialize.
 type clientInitialize struct {
@@ -57,7 +59,7 @@ func clientParams(body []byte, params jsonrpc.Span) (*clientInitialize, *jsonrpc
 	if fields[0].Empty() || !ok {
 		return invalid("protocolVersion must be a string")
 	}
-	p := &clientInitialize{version: version, capabilities: []byte("{}"), clientInfo: []byte(`{"name":"unknown","version":"0"}`)}
+	p := &clientInitialize{version: version, capabilities: []byte("{}"), clientInfo: unknownClient}
 	if c := fields[1]; !c.Empty() && c.End-c.Start <= maxCapabilities {
 		p.capabilities = c.Of(body)
 	}
@@ -127,7 +129,7 @@ func (x *exchange) present(answer []byte) ([]byte, error) {
 		}
 		edits = append(edits, jsonrpc.Edit{Span: capabilities, New: offered})
 	}
-	slices.SortFunc(edits, func(a, b jsonrpc.Edit) int { return cmp.Compare(a.Span.Start, b.Span.Start) })
+	sortEdits(edits)
 	return jsonrpc.Splice(nil, answer, edits...), nil
 }
 
@@ -198,43 +200,65 @@ func capabilitiesOf(answer []byte, capabilities jsonrpc.Span) (has session.Capab
 // maxInstructions bounds what several servers' instructions make together.
 const maxInstructions = 64 << 10
 
+// part is what one target says of itself.
+type part struct {
+	name         config.TargetName
+	capabilities session.Capabilities
+	instructions string
+}
+
 // composed is the answer to initialize of a Backend with several targets, or of which none has answered yet.
 func (x *exchange) composed(begun initializedTargets, version string) []byte {
-	var has session.Capabilities
-	var instructions []byte
-	for _, i := range begun {
-		has |= i.session.capabilities
-		if text := instructionsOf(i.answer); text != "" && len(instructions)+len(text) <= maxInstructions {
-			if len(instructions) > 0 {
-				instructions = append(instructions, "\n\n"...)
-			}
-			instructions = append(instructions, "# "+string(i.target.Name)+"\n\n"+text...)
-		}
+	all := make([]part, len(begun))
+	for i, b := range begun {
+		all[i] = part{b.target.Name, b.session.capabilities, instructionsOf(b.answer)}
 	}
 	result := append([]byte(nil), `{"protocolVersion":`...)
 	result = jsonrpc.AppendString(result, version)
-	result = append(result, `,"capabilities":{"tools":{"listChanged":true},"prompts":{"listChanged":true},`...)
-	result = append(result, `"resources":{"listChanged":true`...)
-	if has.Has(session.CapabilitySubscribe) {
-		result = append(result, `,"subscribe":true`...)
-	}
-	result = append(result, '}')
-	if has.Has(session.CapabilityLogging) {
-		result = append(result, `,"logging":{}`...)
-	}
-	if has.Has(session.CapabilityCompletions) {
-		result = append(result, `,"completions":{}`...)
-	}
-	result = append(result, `},"serverInfo":{"name":`...)
-	result = jsonrpc.AppendString(result, x.backend.ServerName)
-	result = append(result, `,"version":`...)
-	result = jsonrpc.AppendString(result, x.version)
-	result = append(result, '}')
-	if len(instructions) > 0 {
+	result = append(result, `,"capabilities":`...)
+	result = appendCapabilities(result, all)
+	result = append(result, `,"serverInfo":`...)
+	result = x.appendServerInfo(result)
+	if instructions := joinInstructions(all); instructions != "" {
 		result = append(result, `,"instructions":`...)
-		result = jsonrpc.AppendString(result, string(instructions))
+		result = jsonrpc.AppendString(result, instructions)
 	}
 	return jsonrpc.AppendResult(nil, x.id(), append(result, '}'))
+}
+
+// appendCapabilities appends what several targets have together. Lists are always offered: servers may come later.
+func appendCapabilities(dst []byte, all []part) []byte {
+	var has session.Capabilities
+	for _, p := range all {
+		has |= p.capabilities
+	}
+	dst = append(dst, `{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true`...)
+	if has.Has(session.CapabilitySubscribe) {
+		dst = append(dst, `,"subscribe":true`...)
+	}
+	dst = append(dst, '}')
+	if has.Has(session.CapabilityLogging) {
+		dst = append(dst, `,"logging":{}`...)
+	}
+	if has.Has(session.CapabilityCompletions) {
+		dst = append(dst, `,"completions":{}`...)
+	}
+	return append(dst, '}')
+}
+
+// joinInstructions returns the instructions of all targets, each under its target's name.
+func joinInstructions(all []part) string {
+	var joined []byte
+	for _, p := range all {
+		if p.instructions == "" || len(joined)+len(p.instructions) > maxInstructions {
+			continue
+		}
+		if len(joined) > 0 {
+			joined = append(joined, "\n\n"...)
+		}
+		joined = append(joined, "# "+string(p.name)+"\n\n"+p.instructions...)
+	}
+	return string(joined)
 }
 
 func instructionsOf(answer []byte) string {

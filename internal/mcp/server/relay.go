@@ -54,7 +54,7 @@ func (x *exchange) relay(ctx context.Context, t *target, us upstreamSession, res
 func (x *exchange) relayBody(ctx context.Context, t *target, response *http.Response) {
 	limit := x.limits.MaxMessage
 	if response.ContentLength > limit {
-		writeError(x.w, x.id(), unavailable(t.Name, "its answer is larger than "+strconv.FormatInt(limit, 10)+" bytes"))
+		x.fail(unavailable(t.Name, "its answer is larger than "+strconv.FormatInt(limit, 10)+" bytes"))
 		return
 	}
 	x.w.Header()["Content-Type"] = response.Header["Content-Type"]
@@ -66,7 +66,7 @@ func (x *exchange) relayBody(ctx context.Context, t *target, response *http.Resp
 		buffer := buffers.Get().(*[wholeAnswer]byte)
 		defer buffers.Put(buffer)
 		if _, err := io.ReadFull(response.Body, buffer[:n]); err != nil {
-			writeError(x.w, x.id(), unavailable(t.Name, brokenOff(ctx)))
+			x.fail(unavailable(t.Name, brokenOff(ctx)))
 			return
 		}
 		x.w.Header()["Content-Length"] = []string{strconv.FormatInt(n, 10)}
@@ -98,10 +98,10 @@ func (x *exchange) relayRead(ctx context.Context, t *target, response *http.Resp
 	body, err := io.ReadAll(io.LimitReader(response.Body, x.limits.MaxMessage+1))
 	switch {
 	case err != nil:
-		writeError(x.w, x.id(), unavailable(t.Name, brokenOff(ctx)))
+		x.fail(unavailable(t.Name, brokenOff(ctx)))
 		return
 	case int64(len(body)) > x.limits.MaxMessage:
-		writeError(x.w, x.id(), unavailable(t.Name, "its answer is larger than "+strconv.FormatInt(x.limits.MaxMessage, 10)+" bytes"))
+		x.fail(unavailable(t.Name, "its answer is larger than "+strconv.FormatInt(x.limits.MaxMessage, 10)+" bytes"))
 		return
 	}
 	var m jsonrpc.Message
@@ -119,12 +119,17 @@ func (x *exchange) readResult(t *target, answer []byte, result jsonrpc.Span) []b
 	if x.rewrite != nil {
 		return jsonrpc.Splice(nil, answer, jsonrpc.Edit{Span: result, New: x.rewrite(result.Of(answer))})
 	}
+	x.noteListed(t, result.Of(answer))
+	return answer
+}
+
+// noteListed remembers who has the names in the result of a list that the client gets as it is.
+func (x *exchange) noteListed(t *target, result []byte) {
 	if kind, isList := federation.KindOfList(x.message.Method); isList {
-		if items, _, err := federation.ParsePage(kind, result.Of(answer)); err == nil {
+		if items, _, err := federation.ParsePage(kind, result); err == nil {
 			x.backend.memory.owners.note(ownerGroup{x.session.group(), kind}, t.Name, items)
 		}
 	}
-	return answer
 }
 
 var buffers = sync.Pool{New: func() any { return new([wholeAnswer]byte) }}
@@ -164,7 +169,7 @@ func (x *exchange) relayError(t *target, response *http.Response) {
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxErrorBody))
 	if err == nil && isJSON(response.Header) && errorCode(body) != 0 && passesOn(response.StatusCode) {
 		status := response.StatusCode
-		if status == http.StatusNotFound {
+		if status == http.StatusNotFound && x.modern == nil {
 			status = http.StatusOK // To a client, 404 would mean that its session is gone.
 		}
 		x.w.Header()["Content-Type"] = response.Header["Content-Type"]
@@ -174,7 +179,7 @@ func (x *exchange) relayError(t *target, response *http.Response) {
 		return
 	}
 	x.log.Warn("Target refused a request", "backend", x.backend.Key, "target", t.Name, "status", response.StatusCode)
-	writeError(x.w, x.id(), unavailable(t.Name, statusError(response).Error()))
+	x.fail(unavailable(t.Name, statusError(response).Error()))
 }
 
 // passesOn returns whether a status of a target is the client's business. A refused credential is not: the client
@@ -196,7 +201,7 @@ func (x *exchange) relayStream(
 	stream := x.newEventStream(x.w)
 	defer stream.stop()
 	stream.start()
-	events := sse.NewReader(response.Body, int(x.limits.MaxMessage))
+	events := newMessageReader(response.Body, x.limits.MaxMessage)
 	defer events.Close()
 	owner := &streamOwner{Server: x.Server, r: x.r, backend: x.backend, session: x.session, target: t, upstream: us}
 	var (
@@ -254,6 +259,8 @@ type streamOwner struct {
 	session  *clientSession
 	target   *target
 	upstream upstreamSession
+	// audience, if not nil, is another session that lists what the notifications are about.
+	audience *clientSession
 	// stream says which stream of the session this is: see session.EventID.
 	stream string
 }
@@ -303,8 +310,13 @@ func (o *streamOwner) ownRequest(data []byte, m *jsonrpc.Message) ([]jsonrpc.Edi
 		return edits, nil
 	}
 	edits, err = o.seal(edits, data, token)
-	slices.SortFunc(edits, func(a, b jsonrpc.Edit) int { return cmp.Compare(a.Span.Start, b.Span.Start) })
+	sortEdits(edits)
 	return edits, err
+}
+
+// sortEdits puts edits into the order of the text.
+func sortEdits(edits []jsonrpc.Edit) {
+	slices.SortFunc(edits, func(a, b jsonrpc.Edit) int { return cmp.Compare(a.Span.Start, b.Span.Start) })
 }
 
 // progressToken returns where a request's progress token is.
@@ -338,6 +350,9 @@ func (o *streamOwner) ownNotification(data []byte, m *jsonrpc.Message) ([]jsonrp
 		}
 	default:
 		o.session.changed(o.backend, o.target, changedKinds[m.Method]...)
+		if o.audience != nil {
+			o.audience.changed(o.backend, o.target, changedKinds[m.Method]...)
+		}
 	}
 	return nil, nil
 }

@@ -31,6 +31,7 @@ import (
 
 // request answers a request, or has a target answer it. A target that is the whole Backend gets it as it is.
 func (x *exchange) request() {
+	x.tellPeers()
 	kind, isList := federation.KindOfList(x.message.Method)
 	only := x.backend.only()
 	switch {
@@ -64,7 +65,7 @@ func (x *exchange) routed() {
 	case len(x.backend.targets) == 1:
 		x.forward(x.backend.targets[0], x.body, nil)
 	default:
-		writeError(x.w, x.id(), &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: fmt.Sprintf(
+		x.fail(&jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: fmt.Sprintf(
 			"Method not found: Backend %s can't tell which of its %d servers this method is for", x.backend.Key, len(x.backend.targets))})
 	}
 }
@@ -134,18 +135,21 @@ func (x *exchange) listOnly(t *target, kind federation.Kind) {
 		return
 	}
 	x.forward(t, x.body, func(error) {
-		empty := `{"` + kind.Member() + `":[]}`
-		writeJSON(x.w, http.StatusOK, jsonrpc.AppendResult(nil, x.id(), []byte(empty)))
+		x.finish([]byte(`{"` + kind.Member() + `":[]}`))
 	})
 }
 
 // forward sends a request to a target and relays the answer. Failed, if not nil, answers where the target does not.
 func (x *exchange) forward(t *target, body []byte, failed func(error)) {
 	if failed == nil {
-		failed = func(err error) { writeError(x.w, x.id(), asUnavailable(t, err)) }
+		failed = func(err error) { x.fail(asUnavailable(t, err)) }
 	}
 	if !t.usable() {
 		failed(unavailable(t.Name, t.unready))
+		return
+	}
+	if x.modern != nil {
+		x.forwardModern(t, body, failed)
 		return
 	}
 	ctx, cancel := context.WithCancelCause(x.r.Context())
@@ -180,12 +184,13 @@ func (x *exchange) toOwner(kind federation.Kind, at jsonrpc.Span) {
 	entry, e := x.find(kind, name)
 	if e != nil {
 		if x.r.Context().Err() == nil {
-			writeError(x.w, x.id(), e)
+			x.fail(e)
 		}
 		return
 	}
 	body := x.body
 	if entry.Own != name {
+		x.own = entry.Own
 		body = jsonrpc.Splice(nil, x.body, jsonrpc.Edit{Span: at, New: jsonrpc.AppendString(nil, entry.Own)})
 		if x.message.Method == "resources/read" {
 			x.rewrite = func(result []byte) []byte { return renameContents(result, entry.Own, name) }
@@ -201,7 +206,7 @@ func (x *exchange) invalidParams(err error) {
 	if !errors.As(err, &e) {
 		e = &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: err.Error()}
 	}
-	writeError(x.w, x.id(), e)
+	x.fail(e)
 }
 
 // find returns the entry that the client means by a name. A name that is not known is looked up once more: its target may
@@ -209,6 +214,9 @@ func (x *exchange) invalidParams(err error) {
 func (x *exchange) find(kind federation.Kind, name string) (federation.Entry, *jsonrpc.Error) {
 	var failed []targetError
 	for _, refresh := range []bool{false, true} {
+		if refresh && !x.session.mayRefresh(kind) {
+			break
+		}
 		var catalogue *federation.Catalogue
 		catalogue, failed = x.catalogue(x.r.Context(), kind, refresh)
 		if entry, ok := x.lookUp(catalogue, kind, name); ok {
@@ -309,7 +317,7 @@ func (x *exchange) setLogLevel() {
 	for _, f := range failed {
 		var refused *jsonrpc.Error
 		if errors.As(f.err, &refused) && refused.Code == jsonrpc.CodeInvalidParams {
-			writeError(x.w, x.id(), refused)
+			x.fail(refused)
 			return
 		}
 		x.log.Warn("Log level not set", "backend", x.backend.Key, "target", f.target.Name, "error", f.err)

@@ -19,6 +19,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -26,7 +27,6 @@ import (
 	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
 )
 
 // roundTrip sends a message to a target, on the target's side of the client's session. A session that the target has lost
@@ -34,27 +34,32 @@ import (
 func (x *exchange) roundTrip(ctx context.Context, t *target, body []byte) (*http.Response, upstreamSession, error) {
 	for attempt := 1; ; attempt++ {
 		us, err := x.upstreamSession(ctx, x.session, t)
+		if attempt == 1 && errors.Is(err, errEraChanged) {
+			continue
+		}
 		if err != nil {
 			return nil, us, err
 		}
 		response, err := x.send(ctx, t, us, http.MethodPost, body)
-		if err != nil {
+		switch {
+		case attempt == 1 && errors.Is(err, errEraChanged):
+		case err != nil:
 			return nil, us, err
-		}
-		if attempt > 1 || us.id == "" || !isLost(response) {
+		case attempt == 1 && us.id != "" && isLost(response):
+			closeBody(response)
+		case attempt == 1 && us.era() == eraLegacy && refusesEra(response):
+			closeBody(response)
+			t.era.forget(eraLegacy)
+		default:
 			return response, us, nil
 		}
-		closeBody(response)
 		x.session.lose(t, us)
 	}
 }
 
 func (x *exchange) send(ctx context.Context, t *target, us upstreamSession, method string, body []byte) (*http.Response, error) {
-	response, _, err := x.upstream.Do(ctx, t.requests, &upstream.Request{
-		Method:   method,
-		Header:   x.upstreamHeader(x.r.Header, us),
-		Body:     body,
-		Endpoint: us.endpoint,
+	response, _, err := x.do(ctx, &upstreamCall{
+		target: t, session: x.session, upstream: us, method: method, header: x.upstreamHeader(x.r.Header, us), body: body,
 	})
 	return response, err
 }
@@ -74,14 +79,30 @@ func isLost(response *http.Response) bool {
 	default:
 		return false
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxErrorBody))
-	closeBody(response)
-	response.Body = io.NopCloser(bytes.NewReader(body))
+	body, err := peek(response)
 	var m jsonrpc.Message
 	if err != nil || errorCode(body) != jsonrpc.CodeTransport {
 		return false
 	}
 	return jsonrpc.Scan(body, &m) != nil || m.ID.Empty() || string(m.ID.Of(body)) == "null"
+}
+
+// refusesEra returns whether a server refused a legacy request because it speaks the modern revision only: another server
+// has taken the place of the one that was probed. The body can still be read afterwards.
+func refusesEra(response *http.Response) bool {
+	if response.StatusCode != http.StatusBadRequest {
+		return false
+	}
+	body, err := peek(response)
+	return err == nil && isModernError(body)
+}
+
+// peek reads the body of an error, which can still be read afterwards.
+func peek(response *http.Response) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxErrorBody))
+	closeBody(response)
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	return body, err
 }
 
 // errorCode returns the code of a JSON-RPC error message, which need not have an id; 0 if it is none.
@@ -122,13 +143,18 @@ func newWatchdog(cancel context.CancelCauseFunc, limit time.Duration) *watchdog 
 
 func (d *watchdog) stop() { d.timer.Stop() }
 
+// allow changes how long the target may be silent from now on.
+func (d *watchdog) allow(limit time.Duration) {
+	d.limit.Store(int64(limit))
+	d.timer.Reset(limit)
+}
+
 // afterAnswer is how long a stream may go on after its answer: servers should end it then.
 const afterAnswer = time.Second
 
 // answered gives the target only a moment more.
 func (d *watchdog) answered() {
-	d.limit.Store(int64(afterAnswer))
-	d.timer.Reset(afterAnswer)
+	d.allow(afterAnswer)
 }
 
 // body returns a body of which every read that brings something tells the watchdog that the target lives.

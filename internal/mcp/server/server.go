@@ -29,6 +29,7 @@ import (
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
 )
@@ -57,6 +58,8 @@ type Options struct {
 	// AllowedOrigins are origins ("https://example.com") that pages may come from, besides loopback origins and the
 	// hostnames of listeners and routes.
 	AllowedOrigins []string
+	// Peers are the other replicas of the proxy; nil for none.
+	Peers *peer.Peers
 }
 
 // Server serves MCP clients. It is safe for concurrent use.
@@ -66,6 +69,7 @@ type Server struct {
 	upstream       *upstream.Client
 	version        string
 	allowedOrigins []string
+	peers          *peer.Peers
 
 	keys     atomic.Pointer[session.KeyRing]
 	current  atomic.Pointer[Snapshot]
@@ -73,6 +77,10 @@ type Server struct {
 	sessions *sessions
 	// requestIDs makes the ids of the gateway's own requests different from each other.
 	requestIDs atomic.Uint64
+	// parked are modern clients' requests whose servers want to know something first.
+	parked parked
+	// connections are the clients over HTTP+SSE.
+	connections connections
 
 	// draining ends when the server is asked to end its streams, running when it is closed.
 	draining, running context.Context
@@ -88,6 +96,7 @@ func New(o Options) *Server {
 		upstream:       o.Upstream,
 		version:        o.Version,
 		allowedOrigins: o.AllowedOrigins,
+		peers:          o.Peers,
 		sessions:       newSessions(),
 	}
 	s.running, s.stop = context.WithCancel(context.Background())
@@ -99,6 +108,9 @@ func New(o Options) *Server {
 
 // UpdateKeys changes the keys for all requests to come.
 func (s *Server) UpdateKeys(keys *session.KeyRing) { s.keys.Store(keys) }
+
+// Keys returns the keys of now; nil if there are none yet.
+func (s *Server) Keys() *session.KeyRing { return s.keys.Load() }
 
 // Drain ends all streams that clients only listen on, so that they come back elsewhere. Requests in flight go on.
 func (s *Server) Drain() { s.drain() }
@@ -119,6 +131,16 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, snapshot *Snapsho
 		writeHTTPError(w, nil, e)
 		return
 	}
+	s.serve(w, r, snapshot, key)
+}
+
+// ServePeer answers one HTTP request that a peer has routed to a Backend, and whose Host and Origin it has checked.
+func (s *Server) ServePeer(w http.ResponseWriter, r *http.Request, key string) {
+	s.serve(w, r, s.current.Load(), key)
+}
+
+// serve answers a request whose Host and Origin have been checked.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapshot, key string) {
 	allowOrigin(w, r)
 	b := snapshot.backends[key]
 	switch {
@@ -128,8 +150,12 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, snapshot *Snapsho
 		// Nothing is served there until a policy says who authenticates clients: a document of an upstream would
 		// send them to an authorization server whose tokens the gateway does not take.
 		http.NotFound(w, r)
+	case r.Method == http.MethodPost && postsSSE(r):
+		s.postSSE(w, r, b, snapshot)
 	case r.Method == http.MethodPost:
-		s.post(w, r, b)
+		s.post(w, r, b, snapshot)
+	case r.Method == http.MethodGet && opensSSE(r):
+		s.connect(w, r, b)
 	case r.Method == http.MethodGet:
 		s.get(w, r, b, snapshot)
 	case r.Method == http.MethodDelete:

@@ -61,10 +61,14 @@ type clientSession struct {
 	inFlight map[string]*inFlight // by the request's raw id
 	listings map[sessionListing]*listing
 	merged   [federation.Kinds]merged
+	// refreshed is when targets were last asked for a list because of a name that nobody had.
+	refreshed [federation.Kinds]time.Time
 	// weight is how many bytes of lists it holds; it belongs to sessions, and its mutex.
 	weight int
 	// logLevel is the params of the client's last logging/setLevel, for servers that come later.
 	logLevel []byte
+	// listenFilter is what a modern listener wants to hear of, raw JSON; nil for any other session.
+	listenFilter []byte
 	// subscribed are the resources that the client has subscribed to at this replica, and what it calls them.
 	subscribed map[subscription]string
 	// made is closed, and replaced, when a target's side of the session has been made.
@@ -80,8 +84,11 @@ type inFlight struct {
 // lateSession is an upstream session in the making; its fields may be read once done is closed.
 type lateSession struct {
 	done    chan struct{}
+	target  *target
 	session upstreamSession
-	err     error
+	// instructions are what the server said how to use it.
+	instructions string
+	err          error
 }
 
 // sessions is a replica's memory of sessions.
@@ -125,10 +132,15 @@ func (s *sessions) find(opened *session.Session) *clientSession {
 	if known, ok := s.known.Get(opened.SID); ok {
 		return known
 	}
-	fresh := &clientSession{Session: opened, made: make(chan struct{})}
-	fresh.ended, fresh.end = context.WithCancel(context.Background())
+	fresh := newClientSession(opened)
 	s.known.Add(opened.SID, fresh)
 	return fresh
+}
+
+func newClientSession(opened *session.Session) *clientSession {
+	cs := &clientSession{Session: opened, made: make(chan struct{})}
+	cs.ended, cs.end = context.WithCancel(context.Background())
+	return cs
 }
 
 // end remembers that the client has ended a session, for as long as its token would be taken.
@@ -165,12 +177,19 @@ func (s *Server) openSession(h http.Header, b *backend) (*clientSession, *httpEr
 // upstreamSession returns the target's side of a session, and initializes it if there is none: the target came later,
 // lost its session, or the endpoint that held it is gone.
 func (s *Server) upstreamSession(ctx context.Context, cs *clientSession, t *target) (upstreamSession, error) {
+	us, _, err := s.described(ctx, cs, t)
+	return us, err
+}
+
+// described returns the target's side of a session, as upstreamSession does, and the server's instructions if the session's
+// token does not have it already.
+func (s *Server) described(ctx context.Context, cs *clientSession, t *target) (upstreamSession, string, error) {
 	cs.mu.Lock()
 	late := cs.late[t.hash]
 	if late == nil {
 		if us, ok := cs.sealed(t); ok && us.heldBy(t) {
 			cs.mu.Unlock()
-			return us, nil
+			return us, "", nil
 		}
 		late = s.startLate(cs, t)
 	}
@@ -178,13 +197,13 @@ func (s *Server) upstreamSession(ctx context.Context, cs *clientSession, t *targ
 	select {
 	case <-late.done:
 	case <-ctx.Done():
-		return upstreamSession{}, context.Cause(ctx)
+		return upstreamSession{}, "", context.Cause(ctx)
 	}
 	if late.err == nil && !late.session.heldBy(t) {
 		cs.lose(t, late.session)
-		return s.upstreamSession(ctx, cs, t)
+		return s.described(ctx, cs, t)
 	}
-	return late.session, late.err
+	return late.session, late.instructions, late.err
 }
 
 // sealed returns the target's side as the token has it.
@@ -219,16 +238,27 @@ func (us upstreamSession) hash() uint64 {
 	return uint64(session.HashService(config.ServiceID(us.id)))
 }
 
-// heldBy returns whether the target still has the endpoint that holds the session. The pin comes from the client's
+// heldBy returns whether the target still speaks as was agreed on, and has the endpoint that holds the session. The pin comes from the client's
 // token, so nothing is ever dialled that the current snapshot does not list.
 func (us upstreamSession) heldBy(t *target) bool {
+	if speaks := t.era.current(); speaks != eraUnknown && speaks != us.era() {
+		return false // Another server is there now.
+	}
 	return us.id == "" || (t.requests != nil && t.requests.Has(us.endpoint))
+}
+
+// era returns the era that was agreed on with the server.
+func (us upstreamSession) era() era {
+	if us.version == modernVersion {
+		return eraModern
+	}
+	return eraLegacy
 }
 
 // startLate makes the target's side of the session in the background, so that a client that turns away does not spoil
 // it for others that wait. The caller holds cs.mu.
 func (s *Server) startLate(cs *clientSession, t *target) *lateSession {
-	late := &lateSession{done: make(chan struct{})}
+	late := &lateSession{done: make(chan struct{}), target: t}
 	if cs.late == nil {
 		cs.late = map[session.ServiceHash]*lateSession{}
 	}
@@ -237,7 +267,7 @@ func (s *Server) startLate(cs *clientSession, t *target) *lateSession {
 		ctx, cancel := context.WithTimeoutCause(s.running, s.limits.InitializeTimeout,
 			fmt.Errorf("it did not answer initialize within %s", s.limits.InitializeTimeout))
 		defer cancel()
-		late.session, late.err = s.initializeLate(ctx, cs, t)
+		late.session, late.instructions, late.err = s.initializeLate(ctx, cs, t)
 		if late.err != nil {
 			// The next request tries again.
 			cs.forget(t.hash, late)
@@ -248,6 +278,22 @@ func (s *Server) startLate(cs *clientSession, t *target) *lateSession {
 		}
 	})
 	return late
+}
+
+// refreshPause is how long after targets were asked for a list because nobody had a name they are not asked again for that
+// reason: a client that goes on calling what does not exist is no load on all the servers.
+const refreshPause = time.Second
+
+// mayRefresh returns whether targets may be asked once more for a list, and notes that they are.
+func (cs *clientSession) mayRefresh(kind federation.Kind) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	now := time.Now()
+	if now.Sub(cs.refreshed[kind]) < refreshPause {
+		return false
+	}
+	cs.refreshed[kind] = now
+	return true
 }
 
 // tellMade wakes those that wait for a target to be there.

@@ -41,7 +41,10 @@ type backend struct {
 // target is a config.Target ready for requests.
 type target struct {
 	*config.Target
-	hash session.ServiceHash
+	backend *backend
+	hash    session.ServiceHash
+	// era is what is known of the revisions that the server speaks.
+	era *eraMemo
 	// requests is nil if the target can't be used; unready then says why.
 	requests *upstream.Target
 	unready  string
@@ -114,12 +117,15 @@ func (s *Server) Update(backends map[string]*config.Backend) *Snapshot {
 	for key, b := range backends {
 		compiled := &backend{Backend: b}
 		for i := range b.Targets {
-			t := &target{Target: &b.Targets[i], hash: session.HashService(b.Targets[i].Service), unready: b.Targets[i].Unready}
+			t := &target{
+				Target: &b.Targets[i], backend: compiled, hash: session.HashService(b.Targets[i].Service), unready: b.Targets[i].Unready,
+			}
 			compiled.targets = append(compiled.targets, t)
 			all = append(all, t)
 		}
 		compiled.memory = previous.memoryOf(key, b.ID)
 		compiled.memory.owners.update(compiled, compiled.renamed(previous))
+		compiled.memory.eras.update(compiled.targets)
 		next.backends[key] = compiled
 	}
 	configs := make([]*config.Target, len(all))
@@ -133,8 +139,6 @@ func (s *Server) Update(backends map[string]*config.Backend) *Snapshot {
 		case errs[i] != nil:
 			t.unready = errs[i].Error()
 			s.log.Error("Target can't be used", "target", t.Name, "error", errs[i])
-		case t.unready == "" && t.Protocol != config.StreamableHTTP:
-			t.unready = "it speaks " + string(t.Protocol) + ", which this version can't serve"
 		case t.unready == "" && len(t.Endpoints) == 0:
 			t.unready = "it has no ready endpoints"
 		}

@@ -17,7 +17,6 @@ limitations under the License.
 package session
 
 import (
-	"bytes"
 	"errors"
 	"reflect"
 	"testing"
@@ -75,13 +74,13 @@ func FuzzRoundTrip(f *testing.F) {
 	f.Add("0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0", "alice", "2025-11-25", []byte("{}"), uint64(7), "abcd", "10.0.0.1:80", int64(5))
 	f.Add("", "", "x", []byte{}, uint64(0), "0123456789ABCDEF", "[::1]:80", int64(1)<<41)
 	f.Fuzz(func(t *testing.T, backend, principal, version string, initialize []byte, service uint64, id, endpoint string, expires int64) {
-		if len(backend)+len(principal)+2*len(version)+len(initialize)+len(id)+len(endpoint) > maxPacked-100 {
+		if len(backend)+len(principal)+2*len(version)+len(initialize)+len(id)+2*len(endpoint) > maxPacked-100 {
 			return
 		}
 		ring := newRing(t)
 		s := &Session{
 			SID: NewSID(), Expires: time.Unix(min(max(expires, 1), maxTime), 0), Backend: config.BackendID(backend), Principal: principal,
-			ProtocolVersion: version, Initialize: initialize,
+			ProtocolVersion: version, Home: endpoint[:min(len(endpoint), maxHome)], Initialize: initialize,
 			Targets: []TargetSession{{Service: ServiceHash(service), ProtocolVersion: version, ID: UpstreamSessionID(id), Endpoint: endpoint}},
 		}
 		got, err := ring.OpenSession(sealSession(t, ring, s), s.Expires.Add(-time.Second))
@@ -104,13 +103,44 @@ func FuzzRoundTrip(f *testing.F) {
 		if len(initialize) == 0 {
 			return
 		}
-		token, err = ring.SealServerRequest(s.SID, ServerRequestID{Service: ServiceHash(service), Upstream: service, ID: initialize})
+		want := ServerRequestID{Service: ServiceHash(service), Home: s.Home, Upstream: service, ID: initialize}
+		token, err = ring.SealServerRequest(s.SID, want)
 		if err != nil {
 			t.Fatal(err)
 		}
 		request, err := ring.OpenServerRequest(s.SID, token)
-		if err != nil || request.Service != ServiceHash(service) || request.Upstream != service || !bytes.Equal(request.ID, initialize) {
-			t.Fatalf("got %v and error %v", request, err)
+		if err != nil || !reflect.DeepEqual(request, want) {
+			t.Fatalf("got %v and error %v, want %v", request, err, want)
+		}
+	})
+}
+
+// FuzzOpenServerRequest takes the input as a token, which must not open, and as what a token holds: what opens is sealed
+// and opened again to the same.
+func FuzzOpenServerRequest(f *testing.F) {
+	ring := newRing(f)
+	f.Add(make([]byte, 18))
+	f.Add([]byte("01234567012345670\x1a\x0a\x00\x00\x01\x3a\xae7"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		if _, err := ring.OpenServerRequest(SID{1}, string(in)); !errors.Is(err, ErrUnknownID) {
+			t.Fatalf("got error %v", err)
+		}
+		if len(in) > maxPacked-maxHome {
+			return
+		}
+		token, err := ring.seal(&scratch{packed: in}, forRequest, SID{1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		request, err := ring.OpenServerRequest(SID{1}, token)
+		if err != nil {
+			return
+		}
+		if token, err = ring.SealServerRequest(SID{1}, request); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := ring.OpenServerRequest(SID{1}, token); err != nil || !reflect.DeepEqual(again, request) {
+			t.Fatalf("got %v and error %v, want %v", again, err, request)
 		}
 	})
 }

@@ -40,6 +40,9 @@ const (
 	forSession purpose = iota
 	forRequest
 	forEvent
+	forRequestState
+	forConnection
+	forPeer
 	purposes
 )
 
@@ -67,7 +70,7 @@ func newKey(secret [keySize]byte) (*key, error) {
 	return k, nil
 }
 
-// newAEAD returns the cipher for one purpose. Its nonces are of 96 bits and random, or, for requests, pseudorandom (see
+// newAEAD returns the cipher for one purpose. Its nonces are of 96 bits and random, or, for server requests, pseudorandom (see
 // deterministicAEAD): up to 2^32 tokens of one purpose may be sealed with one key before two of the same nonce are more
 // likely than 2^-32. Keys rotate about daily, and 2^32 tokens a day are 50,000 a second.
 func newAEAD(secret [keySize]byte, p purpose) (cipher.AEAD, error) {

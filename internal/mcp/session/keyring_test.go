@@ -19,6 +19,7 @@ package session
 import (
 	"encoding/base64"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -191,16 +192,41 @@ func TestKeysStayWhatTheyAre(t *testing.T) {
 	if got, want := ring.ID(), "c8f26c6b-3a1e42ce"; got != want {
 		t.Errorf("got ring %s, want %s", got, want)
 	}
-	event, err := ring.OpenEvent(SID{1}, "AcjybGsw_8jAhIaR9l8OoZVcetHFEy3VZddsKRix7U4-1X32cb_IeVZfKBTG1MsKr4I")
+	event, err := ring.OpenEvent(SID{1}, "AsjybGvZVovt6S1nG8dYNke2yGP-V-fDw021wJv08DDzX3XO4TfIgfI1cxMH5mM4xlY")
 	if want := (EventID{Service: 7, Stream: "get", ID: "id-1"}); err != nil || event != want {
 		t.Errorf("got %v and error %v, want %v", event, err, want)
 	}
+	const requestToken = "AsjybGvl7c0FH8JPi9twaUaQM8NWmktdCx2o91rkLvBgl0MSKCXyXOKUVecjFbMD1Ce2Zpqr4OuK9Q"
+	request := ServerRequestID{Service: 7, Home: "10.244.1.7:15022", Upstream: 3, ID: []byte("12")}
+	if got, err := ring.OpenServerRequest(SID{1}, requestToken); err != nil || !reflect.DeepEqual(got, request) {
+		t.Errorf("got %v and error %v, want %v", got, err, request)
+	}
+	// The same request has the same id on replicas of two releases.
+	if got, err := ring.SealServerRequest(SID{1}, request); err != nil || got != requestToken {
+		t.Errorf("got %v and error %v, want %v", got, err, requestToken)
+	}
+	state, err := ring.OpenRequestState(""+
+		"AsjybGveSy7g1mvbo900sR_INNfzEr4gZ7Cwx4qQlBH3ruMgWA_nVaWROhFUPCSyBQDovGlWhq6st22G3384w5mNasLt-6reSJQL"+
+		"_eUUyP8Fbtz68qbAc25IeAMhXySO", testNow)
+	if err != nil || state != goldenState() {
+		t.Errorf("got %v and error %v", state, err)
+	}
+	connection, err := ring.OpenConnection("AsjybGuHjnttzDTfYfFuZM_EaMZyQU1IzunVsWo1uXSKl-t12yEqEd9d0umULrOYoR9rfBUzH4sAsUU-YseXZmy-B7qG")
+	if err != nil || connection != goldenConnection() {
+		t.Errorf("got %v and error %v", connection, err)
+	}
+	peer, err := ring.OpenPeerRequest(""+
+		"AsjybGvywfDz2LoXOxUk-3bhZ_yid0G8PKkrn4jf6qzlDeomISRsuCw1RJ02cmHCpTAKptUjJTqEdTdA2PpnS7glmQd9cR4MH_1v"+
+		"Ult4mQqxi-Tm", testNow)
+	if err != nil || peer != goldenPeer() {
+		t.Errorf("got %v and error %v", peer, err)
+	}
 	session, err := ring.OpenSession(""+
-		"AcjybGvLesMsv_H6zaw24xnVT21MK6RBxK5OhXhpjAaWChmL_m0JapGuc1nP7bvZ_Qo2guvOLum1SYqNBOGv3beEJ_BuOipuucaF"+
-		"bTB8Yp9lquhNTYAXV4saFOwWCtFlgrDu8lwCjf7lcfEa_9_SP_auzPy03oZOryMYw47jtszKMw_PdtPxMEtBYeYTh0SkwZDUy1YT"+
-		"AewhDpVZXtImTM_Gs3SCjbSlMFz22lh-iU3ncyPBCjIV8D2TxOpgRsPiGeBvjLxsKXkCkSMRYH66M8ZRvajZvv6Xmlve3cpc-nQz"+
-		"f_WYLwvn5tIFXPQVLiOAXubq0wJxRlbkI7zJ83McmhJFjACRLt8hra4GBNuNdsE-zHznJoXlPjhSUAnY-knEoNm9xcOeln8-_CVE"+
-		"oXss4agfFXBIxhQn64tITjmShTk5BmJ75snN2e7N6xwTUsefYQ", testNow)
+		"AsjybGu9HpFpjQV3IWs8QIkdSIWYFAN1YmLJQ2OsD_CAC7EgVjkyBEcmr0cOxTz7nYqjaGQnEwM4x9OnGT0ew1-z-h3_d8olJyyk"+
+		"xE1ChwVds5XDpBvO1FF1Tjz-DPjd2A88yf0WyTTp9u2f5mlmcrriWDIQkuknKdBMzMI1aH0WXRedWzjaZwkgc_AeQllgiv0IRjfc"+
+		"EswO8JICe0BVIy2IMe2dtvJetyXYA0l2xohtu_lXIEiwh729xH4eFccMyPDsdN_GGHDvC9FN4Gc8z7zW5v5GzHpNgatdUSwcp_Tk"+
+		"JxY2XIF5ZMOXiCsSESgLsRs5NEt2JjGJIAIlw3coG2pVS5yLP847WMQJWwt-TRXTctTGtMB09ptlrWLeIXR4TUbuUxBnj5lH2Cl_"+
+		"-W4L2jslT6LGJh6yI9xUa9mLE2_8-8MBrxxdXsqcBOSjAGdkKQ7WTLd3izQ", testNow)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,10 +49,11 @@ const maxTime = 1 << 40
 // appendSession appends the packed session with as many of its targets as fit into that size.
 func appendSession(dst []byte, s *Session, size int) []byte {
 	dst = append(dst, s.SID[:]...)
-	dst = binary.AppendUvarint(dst, uint64(min(max(s.Expires.Unix(), 0), maxTime)))
+	dst = appendTime(dst, s.Expires)
 	dst = appendText(dst, string(s.Backend))
 	dst = appendText(dst, s.Principal)
 	dst = appendVersion(dst, s.ProtocolVersion)
+	dst = appendAddress(dst, s.Home)
 	dst = appendHead(dst, len(s.Initialize), packedRaw)
 	dst = append(dst, s.Initialize...)
 	for i := range s.Targets {
@@ -69,11 +70,11 @@ func unpackSession(packed []byte) (*Session, bool) {
 	d := decoder{rest: packed}
 	s := &Session{}
 	copy(s.SID[:], d.bytes(len(s.SID)))
-	expires := d.integer()
-	s.Expires = time.Unix(int64(min(expires, maxTime)), 0)
+	s.Expires = d.time()
 	s.Backend = config.BackendID(d.text())
 	s.Principal = d.text()
 	s.ProtocolVersion = d.version()
+	s.Home = d.home()
 	if b, packing := d.head(); packing != packedRaw {
 		d.fail()
 	} else if len(b) > 0 {
@@ -85,7 +86,12 @@ func unpackSession(packed []byte) (*Session, bool) {
 	for len(d.rest) > 0 {
 		s.Targets = append(s.Targets, d.target())
 	}
-	return s, !d.failed && expires <= maxTime
+	return s, !d.failed
+}
+
+// appendTime appends a time in seconds.
+func appendTime(dst []byte, t time.Time) []byte {
+	return binary.AppendUvarint(dst, uint64(min(max(t.Unix(), 0), maxTime)))
 }
 
 func appendTarget(dst []byte, t *TargetSession) []byte {
@@ -185,6 +191,9 @@ func (d *decoder) fail() {
 	d.rest, d.failed = nil, true
 }
 
+// done returns whether all was unpacked, and nothing is left.
+func (d *decoder) done() bool { return !d.failed && len(d.rest) == 0 }
+
 // bytes returns the next n bytes, or nil.
 func (d *decoder) bytes(n int) []byte {
 	if n > len(d.rest) {
@@ -211,6 +220,25 @@ func (d *decoder) integer() uint64 {
 	}
 	d.rest = d.rest[n:]
 	return v
+}
+
+func (d *decoder) time() time.Time {
+	seconds := d.integer()
+	if seconds > maxTime {
+		d.fail()
+		return time.Time{}
+	}
+	return time.Unix(int64(seconds), 0)
+}
+
+// home returns the address of a replica.
+func (d *decoder) home() string {
+	home := d.text()
+	if len(home) > maxHome {
+		d.fail()
+		return ""
+	}
+	return home
 }
 
 func (d *decoder) service() ServiceHash {

@@ -28,10 +28,10 @@ import (
 //
 //	version (1 byte) | key id (4) | nonce (12) | encrypted packed values | authentication tag (16)
 //
-// Its additional authenticated data is version, key id, purpose and, for ids, the session's SID, so that a token opens
-// only as what it was sealed as, in the session that it was sealed for.
+// Its additional authenticated data is version, key id, purpose and, for ids within a session, the session's SID, so that
+// a token opens only as what it was sealed as, in the session that it was sealed for.
 const (
-	tokenVersion = 1
+	tokenVersion = 2
 	headSize     = 1 + keyIDSize
 	// overhead is what a token has besides the packed values: its head, the nonce and the tag.
 	overhead = headSize + 12 + 16
@@ -97,6 +97,9 @@ func (r *KeyRing) open(s *scratch, p purpose, sid SID, token string) bool {
 // one who opens the token they are servers that have not been initialized yet. What does not fit without any target is
 // ErrTooLarge.
 func (r *KeyRing) SealSession(session *Session) (SealedSessionID, error) {
+	if len(session.Home) > maxHome {
+		return "", ErrTooLarge
+	}
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
 	s.packed = appendSession(s.packed[:0], session, maxPacked)
@@ -122,10 +125,14 @@ func (r *KeyRing) OpenSession(token SealedSessionID, now time.Time) (*Session, e
 // digits, '-' and '_'. The same id gives the same text for as long as the current key stays, so that a cancellation
 // names the request that it cancels. It opens only with the same SID. An id that does not fit is ErrTooLarge.
 func (r *KeyRing) SealServerRequest(sid SID, id ServerRequestID) (string, error) {
+	if len(id.Home) > maxHome {
+		return "", ErrTooLarge
+	}
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
 	s.packed = appendService(s.packed[:0], id.Service)
 	s.packed = binary.BigEndian.AppendUint64(s.packed, id.Upstream)
+	s.packed = appendAddress(s.packed, id.Home)
 	s.packed = append(s.packed, id.ID...)
 	return r.seal(s, forRequest, sid)
 }
@@ -138,7 +145,7 @@ func (r *KeyRing) OpenServerRequest(sid SID, token string) (ServerRequestID, err
 		return ServerRequestID{}, ErrUnknownID
 	}
 	d := decoder{rest: s.packed}
-	id := ServerRequestID{Service: d.service(), Upstream: uint64(d.service())}
+	id := ServerRequestID{Service: d.service(), Upstream: uint64(d.service()), Home: d.home()}
 	if d.failed || len(d.rest) == 0 {
 		return ServerRequestID{}, ErrUnknownID
 	}
@@ -167,7 +174,7 @@ func (r *KeyRing) OpenEvent(sid SID, token string) (EventID, error) {
 	}
 	d := decoder{rest: s.packed}
 	id := EventID{Service: d.service(), Stream: d.text(), ID: d.text()}
-	if d.failed || len(d.rest) != 0 {
+	if !d.done() {
 		return EventID{}, ErrUnknownID
 	}
 	return id, nil

@@ -39,6 +39,7 @@ func goldenSession() *Session {
 		Backend:         "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0",
 		Principal:       "alice@example.com",
 		ProtocolVersion: "2025-11-25",
+		Home:            "10.244.1.7:15022",
 		Initialize:      []byte(`{"capabilities":{"roots":{"listChanged":true}},"clientInfo":{"name":"inspector","version":"2.12.0"}}`),
 		Targets: []TargetSession{
 			{Service: HashService("a"), ProtocolVersion: "2025-06-18", Capabilities: CapabilityTools | CapabilityCompletions, ID: "5d1f7c3a-0000-4fff-8abc-0123456789ab", Endpoint: "10.244.0.25:3001"},
@@ -97,6 +98,8 @@ func TestSessionsComeBack(t *testing.T) {
 		"largest port":            target("", "255.255.255.255:65535"),
 		"DNS name":                target("", "mcp.example.com:443"),
 		"hexadecimal endpoint":    target("", "abcd"),
+		"home with a DNS name":    {Expires: expires, Home: strings.Repeat("a", 253) + ":15022"},
+		"home with IPv6":          {Expires: expires, Home: "[fd00::1]:15022"},
 		"long id":                 target(UpstreamSessionID(strings.Repeat("x", 5000)), "10.0.0.1:1"),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -171,13 +174,19 @@ func TestWhatIsTooLargeIsRefused(t *testing.T) {
 	if _, err := ring.SealSession(&Session{Initialize: []byte(large)}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("session: got error %v", err)
 	}
+	if _, err := ring.SealSession(&Session{Home: large[:maxHome+1]}); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("session with a home that is none: got error %v", err)
+	}
+	if _, err := ring.SealServerRequest(SID{}, ServerRequestID{Home: large[:maxHome+1]}); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("request with a home that is none: got error %v", err)
+	}
 	if _, err := ring.SealServerRequest(SID{}, ServerRequestID{ID: []byte(large)}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("request: got error %v", err)
 	}
 	if _, err := ring.SealEvent(SID{}, EventID{ID: large}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("event: got error %v", err)
 	}
-	fits, err := ring.SealServerRequest(SID{}, ServerRequestID{ID: []byte(large[:maxPacked-16])})
+	fits, err := ring.SealServerRequest(SID{}, ServerRequestID{ID: []byte(large[:maxPacked-17])})
 	if err != nil || len(fits) != MaxTokenLength {
 		t.Errorf("got a token of %d bytes and error %v", len(fits), err)
 	}
@@ -189,13 +198,15 @@ func TestWhatIsTooLargeIsRefused(t *testing.T) {
 func TestServerRequestsComeBack(t *testing.T) {
 	ring, sid := newRing(t), NewSID()
 	for _, id := range []string{"0", "-12", "9007199254740993123", `"abc"`, `"\u00e9\""`} {
-		token, err := ring.SealServerRequest(sid, ServerRequestID{Service: 42, Upstream: 1 << 63, ID: []byte(id)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := ring.OpenServerRequest(sid, token)
-		if err != nil || got.Service != 42 || got.Upstream != 1<<63 || string(got.ID) != id {
-			t.Errorf("got %v and error %v, want %s", got, err, id)
+		for _, home := range []string{"", "10.0.0.1:15022", "replica-0.proxy.default.svc:15022"} {
+			want := ServerRequestID{Service: 42, Home: home, Upstream: 1 << 63, ID: []byte(id)}
+			token, err := ring.SealServerRequest(sid, want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := ring.OpenServerRequest(sid, token); err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("got %v and error %v, want %v", got, err, want)
+			}
 		}
 	}
 }
@@ -203,24 +214,25 @@ func TestServerRequestsComeBack(t *testing.T) {
 // A cancellation names a request by the id that the client has seen, so both must be sealed to the same text.
 func TestEqualServerRequestsGiveEqualTokens(t *testing.T) {
 	ring, sid := newRing(t), NewSID()
-	seal := func(ring *KeyRing, sid SID, service ServiceHash, upstream uint64, id string) string {
-		token, err := ring.SealServerRequest(sid, ServerRequestID{Service: service, Upstream: upstream, ID: []byte(id)})
+	seal := func(ring *KeyRing, sid SID, service ServiceHash, home string, upstream uint64, id string) string {
+		token, err := ring.SealServerRequest(sid, ServerRequestID{Service: service, Home: home, Upstream: upstream, ID: []byte(id)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return token
 	}
-	token := seal(ring, sid, 1, 2, "3")
-	if again := seal(ring, sid, 1, 2, "3"); again != token {
+	token := seal(ring, sid, 1, "", 2, "3")
+	if again := seal(ring, sid, 1, "", 2, "3"); again != token {
 		t.Error("the same request gave two tokens")
 	}
 	for name, other := range map[string]string{
-		"session":        seal(ring, NewSID(), 1, 2, "3"),
-		"service":        seal(ring, sid, 9, 2, "3"),
-		"upstream":       seal(ring, sid, 1, 9, "3"),
-		"id":             seal(ring, sid, 1, 2, "4"),
-		"type of the id": seal(ring, sid, 1, 2, `"3"`),
-		"key":            seal(promote(t, ring), sid, 1, 2, "3"),
+		"session":        seal(ring, NewSID(), 1, "", 2, "3"),
+		"service":        seal(ring, sid, 9, "", 2, "3"),
+		"home":           seal(ring, sid, 1, "10.0.0.1:15022", 2, "3"),
+		"upstream":       seal(ring, sid, 1, "", 9, "3"),
+		"id":             seal(ring, sid, 1, "", 2, "4"),
+		"type of the id": seal(ring, sid, 1, "", 2, `"3"`),
+		"key":            seal(promote(t, ring), sid, 1, "", 2, "3"),
 	} {
 		// The nonce is in the bytes 5 to 16 of the token, which these characters hold.
 		if other[8:22] == token[8:22] {
@@ -276,7 +288,7 @@ func TestEventsComeBack(t *testing.T) {
 }
 
 func TestTokensOpenOnlyAsWhatTheyAre(t *testing.T) {
-	ring, sid := newRing(t), NewSID()
+	ring, other, sid := newRing(t), newRing(t), NewSID()
 	request, err := ring.SealServerRequest(sid, ServerRequestID{Service: 1, ID: []byte("7")})
 	if err != nil {
 		t.Fatal(err)
@@ -286,20 +298,29 @@ func TestTokensOpenOnlyAsWhatTheyAre(t *testing.T) {
 		t.Fatal(err)
 	}
 	tokens := map[string]string{
-		"session": string(sealSession(t, ring, goldenSession())),
-		"request": request,
-		"event":   event,
+		"session":    string(sealSession(t, ring, goldenSession())),
+		"request":    request,
+		"event":      event,
+		"state":      sealState(t, ring, goldenState()),
+		"connection": sealConnection(t, ring, goldenConnection()),
+		"peer":       sealPeer(t, ring, goldenPeer()),
 	}
 	for name, token := range tokens {
 		for what, err := range map[string]error{
-			"session":                      second(ring.OpenSession(SealedSessionID(token), testNow)),
-			"request":                      second(ring.OpenServerRequest(sid, token)),
-			"event":                        second(ring.OpenEvent(sid, token)),
-			"request of another session":   second(ring.OpenServerRequest(NewSID(), token)),
-			"event of another session":     second(ring.OpenEvent(NewSID(), token)),
-			"request of session zero":      second(ring.OpenServerRequest(SID{}, token)),
-			"event of session zero":        second(ring.OpenEvent(SID{}, token)),
-			"session of another key ring ": second(newRing(t).OpenSession(SealedSessionID(token), testNow)),
+			"session":                     second(ring.OpenSession(SealedSessionID(token), testNow)),
+			"request":                     second(ring.OpenServerRequest(sid, token)),
+			"event":                       second(ring.OpenEvent(sid, token)),
+			"state":                       second(ring.OpenRequestState(token, testNow)),
+			"connection":                  second(ring.OpenConnection(token)),
+			"peer":                        second(ring.OpenPeerRequest(token, testNow)),
+			"request of another session":  second(ring.OpenServerRequest(NewSID(), token)),
+			"event of another session":    second(ring.OpenEvent(NewSID(), token)),
+			"request of session zero":     second(ring.OpenServerRequest(SID{}, token)),
+			"event of session zero":       second(ring.OpenEvent(SID{}, token)),
+			"session of another key ring": second(other.OpenSession(SealedSessionID(token), testNow)),
+			"state of another key ring":   second(other.OpenRequestState(token, testNow)),
+			"connection of another ring":  second(other.OpenConnection(token)),
+			"peer of another ring":        second(other.OpenPeerRequest(token, testNow)),
 		} {
 			if opened := err == nil; opened != (what == name) {
 				t.Errorf("%s opened as %s: error %v", name, what, err)
@@ -355,8 +376,9 @@ func TestUnpackingRefusesWhatWasNotPacked(t *testing.T) {
 		"integer too large":     append(append(bytes.Clone(head), make([]byte, 8)...), 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff),
 		"UUID of 4 bytes":       append(append(bytes.Clone(head), make([]byte, 8)...), 1, 4<<2|packedUUID, 1, 2, 3, 4, 0),
 		"address of 4 bytes":    append(append(bytes.Clone(head), make([]byte, 8)...), 1, 0, 4<<2|packedAddress, 1, 2, 3, 4),
-		"initialize as hex":     append(append(make([]byte, 16), 1, 0, 0, 0), 1<<2|packedHex, 7),
-		"expiry in far future":  append(make([]byte, 16), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0, 0),
+		"initialize as hex":     append(append(make([]byte, 16), 1, 0, 0, 0, 0), 1<<2|packedHex, 7),
+		"expiry in far future":  append(make([]byte, 16), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0, 0, 0),
+		"home too long":         appendSession(nil, &Session{Expires: testNow, Home: strings.Repeat("x", maxHome+1)}, maxPacked),
 		"SID and nothing after": make([]byte, 16),
 	} {
 		t.Run(name, func(t *testing.T) {

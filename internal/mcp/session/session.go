@@ -42,7 +42,7 @@ var (
 	// that the ring does not have. It has no detail, so that whoever tries tokens learns nothing. The answer is HTTP
 	// status 404, upon which clients initialize again.
 	ErrUnknownSession = errors.New("unknown session")
-	// ErrUnknownID is the same for the ids of server requests and events.
+	// ErrUnknownID is the same for every other token.
 	ErrUnknownID = errors.New("unknown id")
 	// ErrTooLarge is for what does not fit into a token of MaxTokenLength.
 	ErrTooLarge = errors.New("too large for a sealed token")
@@ -59,6 +59,9 @@ type UpstreamSessionID string
 
 // LogValue keeps the id out of logs.
 func (UpstreamSessionID) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+
+// maxHome bounds the address of a replica: a DNS name, a colon and a port.
+const maxHome = 253 + 6
 
 // SID identifies a session inside the gateway: in caches, and as what ids of server requests and events are bound to. It
 // is random, stays the same when a token is sealed again, and is never shown to clients.
@@ -93,6 +96,9 @@ type Session struct {
 	Principal string
 	// ProtocolVersion is the one negotiated with the client.
 	ProtocolVersion string
+	// Home is the address, "host:port", by which peers reach the replica that alone holds something of this session, as
+	// a connection to a server of HTTP+SSE; empty if any replica can serve it. At most a DNS name and a port.
+	Home string
 	// Initialize is what a late initialize needs: raw JSON of the client's capabilities and clientInfo. The caller
 	// bounds it; what is too large for a token makes SealSession fail.
 	Initialize []byte
@@ -135,6 +141,8 @@ type TargetSession struct {
 // ServerRequestID is the id of a request from a server to the client, with what is needed to send the answer back.
 type ServerRequestID struct {
 	Service ServiceHash
+	// Home is the address of the replica that alone can send the answer; see Session.Home.
+	Home string
 	// Upstream tells the server's sessions apart: ids start anew in each, and an answer must not reach another one.
 	Upstream uint64
 	// ID is the raw JSON id that the server chose.

@@ -1,0 +1,179 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package server
+
+import (
+	"net/http"
+	"sync"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
+)
+
+// sink is a ResponseWriter for the answer to one message that did not come by a POST of its own: each message of the answer
+// goes where the client expects it.
+type sink struct {
+	header http.Header
+	// deliver takes a message; an error means that nobody takes any more.
+	deliver func(*sse.Event) error
+	status  int
+	body    []byte
+}
+
+func newSink(deliver func(*sse.Event) error) *sink {
+	return &sink{header: http.Header{}, deliver: deliver}
+}
+
+// Header implements http.ResponseWriter.
+func (s *sink) Header() http.Header { return s.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (s *sink) WriteHeader(status int) {
+	if s.status == 0 {
+		s.status = status
+	}
+}
+
+// Write implements http.ResponseWriter. Streams don't write; they deliver their events as they are.
+func (s *sink) Write(p []byte) (int, error) {
+	s.WriteHeader(http.StatusOK)
+	s.body = append(s.body, p...)
+	return len(p), nil
+}
+
+// handled runs what answers a message, and delivers the answer if it is not a stream, whose messages have been delivered
+// already. It returns the status.
+func (s *sink) handled(id []byte, answer func(w http.ResponseWriter)) int {
+	func() {
+		defer func() {
+			// The way to break off an answer that has begun; here none of it was delivered.
+			if r := recover(); r != nil {
+				if r != http.ErrAbortHandler { //nolint:errorlint // It is compared as net/http does.
+					panic(r)
+				}
+				s.body = jsonrpc.AppendError(nil, id, &jsonrpc.Error{Code: jsonrpc.CodeInternal, Message: "the answer broke off"})
+			}
+		}()
+		answer(s)
+	}()
+	if len(s.body) > 0 {
+		_ = s.deliver(messageEvent(s.body))
+	}
+	return s.status
+}
+
+const (
+	// maxBatch bounds the messages of a batch, maxTogether how many of them are worked on at once.
+	maxBatch    = 128
+	maxTogether = 16
+)
+
+// batchVersions are the revisions that have batches.
+// https://modelcontextprotocol.io/specification/2025-03-26/basic#batching
+var batchVersions = map[string]bool{"2025-03-26": true, oldestVersion: true}
+
+// batch answers a client that has sent several messages at once: each is answered as if it had come alone.
+func (x *exchange) batch() {
+	var e *httpError
+	if x.session, e = x.openSession(x.r.Header, x.backend); e != nil {
+		writeHTTPError(x.w, nil, e)
+		return
+	}
+	if !batchVersions[x.session.ProtocolVersion] {
+		writeHTTPError(x.w, nil, &httpError{http.StatusBadRequest, jsonrpc.CodeInvalidRequest,
+			"Invalid Request: batches are of revision 2025-03-26 only; send one message for each POST"})
+		return
+	}
+	messages, e := x.split()
+	if e != nil {
+		writeHTTPError(x.w, nil, e)
+		return
+	}
+	var stream *eventStream
+	deliver := func(*sse.Event) error { return nil } // Nobody waits for the answer to a notification.
+	for _, m := range messages {
+		if m.message.Kind == jsonrpc.Request && stream == nil {
+			stream = x.newEventStream(x.w)
+			stream.start()
+			defer stream.stop()
+			deliver = stream.send
+		}
+	}
+	accepted := true
+	together := make(chan struct{}, maxTogether)
+	var answering sync.WaitGroup
+	defer answering.Wait()
+	for _, m := range messages {
+		s := newSink(deliver)
+		m.w = s
+		if m.message.Kind != jsonrpc.Request {
+			accepted = s.handled(nil, func(http.ResponseWriter) { m.dispatch() }) == http.StatusAccepted && accepted
+			continue
+		}
+		together <- struct{}{}
+		answering.Go(func() {
+			defer func() { <-together }()
+			s.handled(m.id(), func(http.ResponseWriter) { m.dispatch() })
+		})
+	}
+	switch {
+	case stream != nil:
+	case accepted:
+		x.w.WriteHeader(http.StatusAccepted)
+	default:
+		writeHTTPError(x.w, nil, &httpError{http.StatusBadRequest, jsonrpc.CodeInvalidRequest,
+			"Invalid Request: not all messages of the batch could be taken"})
+	}
+}
+
+// split returns the messages of a batch.
+func (x *exchange) split() ([]*exchange, *httpError) {
+	var messages []*exchange
+	var invalid *httpError
+	err := jsonrpc.Elements(x.body, jsonrpc.Span{End: len(x.body)}, func(element jsonrpc.Span) bool {
+		m := &exchange{Server: x.Server, r: x.r, backend: x.backend, snapshot: x.snapshot, session: x.session, body: element.Of(x.body)}
+		if invalid = m.scan(); invalid == nil && m.message.Method == "initialize" {
+			invalid = &httpError{http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "Invalid Request: initialize can't be part of a batch"}
+		}
+		messages = append(messages, m)
+		if len(messages) > maxBatch {
+			invalid = &httpError{http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "Invalid Request: the batch has too many messages"}
+		}
+		return invalid == nil
+	})
+	switch {
+	case invalid != nil:
+		return nil, invalid
+	case err != nil:
+		return nil, &httpError{http.StatusBadRequest, jsonrpc.CodeParse, err.Error()}
+	case len(messages) == 0:
+		return nil, &httpError{http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "Invalid Request: the batch is empty"}
+	}
+	return messages, nil
+}
+
+// dispatch answers a message of a legacy session.
+func (x *exchange) dispatch() {
+	switch x.message.Kind {
+	case jsonrpc.Notification:
+		x.notification()
+	case jsonrpc.Response:
+		x.response()
+	default:
+		x.request()
+	}
+}

@@ -1,0 +1,294 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
+)
+
+// HTTP+SSE is the transport of revision 2024-11-05: the client opens a stream, is told where to post its messages, and gets
+// all answers on the stream. Behind it, each message is answered as streamable HTTP has it.
+// https://modelcontextprotocol.io/specification/2024-11-05/basic/transports#http-with-sse
+
+const (
+	// sseSuffix is how the path ends at which clients open such streams.
+	sseSuffix = "/sse"
+	// sseParameter is the query parameter by which a posted message names its stream.
+	sseParameter = "sessionId"
+	// maxConnections bounds the streams of one replica, maxPosted the messages of one that are worked on at once.
+	maxConnections = 1 << 14
+	maxPosted      = 64
+)
+
+// connections are the clients over HTTP+SSE that are connected to this replica.
+type connections struct {
+	mu   sync.Mutex
+	byID map[string]*connection
+}
+
+// connection is one client over HTTP+SSE.
+type connection struct {
+	*Server
+	key    string // Of the Backend.
+	stream *eventStream
+	// opened is the request that opened the stream, and ctx ends with it.
+	opened *http.Request
+	ctx    context.Context
+	posted chan struct{} // Has a value for each message that is worked on.
+
+	mu      sync.Mutex
+	session string // The client's session token, once it has initialized.
+	working sync.WaitGroup
+}
+
+// opensSSE returns whether a GET asks for a stream of HTTP+SSE.
+func opensSSE(r *http.Request) bool {
+	return strings.HasSuffix(r.URL.Path, sseSuffix) && r.Header[headerSessionID] == nil
+}
+
+// postsSSE returns whether a POST is a message of a client over HTTP+SSE.
+func postsSSE(r *http.Request) bool {
+	return strings.HasSuffix(r.URL.Path, sseSuffix) && r.URL.Query().Has(sseParameter)
+}
+
+// connect opens a stream, which lasts as long as the client's session.
+func (s *Server) connect(w http.ResponseWriter, r *http.Request, b *backend) {
+	if e := checkAccept(r.Header, "text/event-stream"); e != nil {
+		writeHTTPError(w, nil, e)
+		return
+	}
+	id := rand.Text()
+	token, err := s.keys.Load().SealConnection(session.ConnectionID{Home: s.self(), ID: id})
+	if err != nil {
+		s.log.Error("Connection can't be sealed", "backend", b.Key, "error", err)
+		writeHTTPError(w, nil, &httpError{http.StatusInternalServerError, jsonrpc.CodeInternal, "the connection can't be opened"})
+		return
+	}
+	c := &connection{Server: s, key: b.Key, opened: r, posted: make(chan struct{}, maxPosted)}
+	var cancel context.CancelFunc
+	c.ctx, cancel = context.WithTimeout(r.Context(), s.limits.SessionLifetime)
+	defer cancel()
+	defer context.AfterFunc(s.draining, cancel)()
+	if !s.connections.add(id, c) {
+		w.Header().Set("Retry-After", "5")
+		writeHTTPError(w, nil, &httpError{http.StatusServiceUnavailable, jsonrpc.CodeTransport, "too many clients are connected"})
+		return
+	}
+	defer s.connections.remove(id)
+	c.stream = s.newEventStream(w)
+	c.stream.start()
+	defer c.stream.stop()
+	defer context.AfterFunc(c.stream.failed, cancel)()
+	endpoint := (&url.URL{Path: r.URL.Path, RawQuery: url.Values{sseParameter: {token}}.Encode()}).String()
+	if c.stream.send(&sse.Event{Name: "endpoint", Retry: -1, Data: []byte(endpoint), HasData: true}) == nil {
+		<-c.ctx.Done()
+	}
+	s.connections.remove(id) // No message is taken any more.
+	cancel()
+	c.working.Wait()
+	c.endSession()
+}
+
+func (c *connections) add(id string, added *connection) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.byID) >= maxConnections {
+		return false
+	}
+	if c.byID == nil {
+		c.byID = map[string]*connection{}
+	}
+	c.byID[id] = added
+	return true
+}
+
+func (c *connections) remove(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.byID, id)
+}
+
+// begin returns the connection of that id and reserves a place for a message to be worked on; nil if there is no such
+// connection, and false if it has no place.
+func (c *connections) begin(id string) (*connection, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found := c.byID[id]
+	if found == nil {
+		return nil, false
+	}
+	select {
+	case found.posted <- struct{}{}:
+		found.working.Add(1)
+		return found, true
+	default:
+		return found, false
+	}
+}
+
+// postSSE takes a message of a client over HTTP+SSE. Its answer goes to the client's stream.
+func (s *Server) postSSE(w http.ResponseWriter, r *http.Request, b *backend, snapshot *Snapshot) {
+	x := &exchange{Server: s, w: w, r: r, backend: b, snapshot: snapshot}
+	e := checkContentType(r.Header)
+	if e == nil {
+		e = x.readBody()
+	}
+	if e != nil {
+		writeHTTPError(w, nil, e)
+		return
+	}
+	notFound := &httpError{http.StatusNotFound, jsonrpc.CodeSessionNotFound, "Session not found: open the stream again"}
+	id, err := s.keys.Load().OpenConnection(r.URL.Query().Get(sseParameter))
+	if err != nil {
+		writeHTTPError(w, nil, notFound)
+		return
+	}
+	if id.Home != s.self() {
+		if !x.forwardHome(id.Home) {
+			writeHTTPError(w, nil, notFound)
+		}
+		return
+	}
+	c, ok := s.connections.begin(id.ID)
+	switch {
+	case c == nil || c.key != b.Key:
+		if ok {
+			c.done()
+		}
+		writeHTTPError(w, nil, notFound)
+		return
+	case !ok:
+		writeHTTPError(w, nil, &httpError{http.StatusTooManyRequests, jsonrpc.CodeTransport, "too many messages wait for their answers"})
+		return
+	}
+	batch := jsonrpc.IsBatch(x.body)
+	if !batch {
+		if e := x.scan(); e != nil {
+			c.done()
+			writeHTTPError(w, x.id(), e)
+			return
+		}
+	}
+	w.WriteHeader(http.StatusAccepted)
+	c.background.Go(func() {
+		defer c.done()
+		c.work(x)
+	})
+}
+
+func (c *connection) done() {
+	<-c.posted
+	c.working.Done()
+}
+
+// work answers a message.
+func (c *connection) work(x *exchange) {
+	out := newSink(c.deliver)
+	x.w, x.r = out, c.request(http.MethodPost)
+	if x.message.Kind == jsonrpc.Request && x.message.Method == "initialize" {
+		out.handled(x.id(), func(http.ResponseWriter) { x.initialize() })
+		c.begun(out.header.Get(headerSessionID))
+		return
+	}
+	out.handled(x.id(), func(http.ResponseWriter) {
+		if jsonrpc.IsBatch(x.body) {
+			x.batch()
+			return
+		}
+		var e *httpError
+		if x.session, e = x.openSession(x.r.Header, x.backend); e != nil {
+			writeHTTPError(x.w, x.id(), e)
+			return
+		}
+		x.dispatch()
+	})
+}
+
+// request is what a client of streamable HTTP would have sent in place of what this client has.
+func (c *connection) request(method string) *http.Request {
+	r := c.opened.Clone(c.ctx)
+	r.Method = method
+	r.Header = http.Header{"Accept": acceptBoth, "Content-Type": contentTypeJSON}
+	for _, name := range forwardedHeaders {
+		if values := c.opened.Header[name]; values != nil {
+			r.Header[name] = values
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.session != "" {
+		r.Header[headerSessionID] = []string{c.session}
+	}
+	return r
+}
+
+// deliver sends a message on the client's stream, which has no ids: it can't be resumed.
+func (c *connection) deliver(event *sse.Event) error {
+	if len(event.Data) == 0 {
+		return nil
+	}
+	return c.stream.send(messageEvent(event.Data))
+}
+
+// begun notes the client's session, and opens the stream on which servers speak by themselves.
+func (c *connection) begun(token string) {
+	c.mu.Lock()
+	first := c.session == "" && token != ""
+	if first {
+		c.session = token
+	}
+	c.mu.Unlock()
+	if !first {
+		return
+	}
+	r := c.request(http.MethodGet)
+	c.working.Add(1)
+	c.background.Go(func() {
+		defer c.working.Done()
+		snapshot := c.current.Load()
+		if b := snapshot.backends[c.key]; b != nil {
+			newSink(c.deliver).handled(nil, func(w http.ResponseWriter) { c.get(w, r, b, snapshot) })
+		}
+	})
+}
+
+// endSession ends the client's session, which was its connection.
+func (c *connection) endSession() {
+	b := c.current.Load().backends[c.key]
+	r := c.request(http.MethodDelete)
+	if b == nil || r.Header[headerSessionID] == nil {
+		return
+	}
+	cs, e := c.openSession(r.Header, b)
+	if e != nil {
+		return
+	}
+	c.background.Go(func() {
+		ctx, cancel := context.WithTimeoutCause(c.running, endTimeout, errNotEnded)
+		defer cancel()
+		c.end(ctx, cs, b)
+	})
+}

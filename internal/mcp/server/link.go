@@ -1,0 +1,59 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
+)
+
+// upstreamCall is one HTTP request to a target as the legacy revisions' streamable HTTP has it: a POST of one message, a GET for a
+// stream, or a DELETE. What the server really speaks is the business of do.
+type upstreamCall struct {
+	target *target
+	// session is the client's.
+	session *clientSession
+	// upstream is the target's side of it; without an id and with the version that the server speaks for initialize.
+	upstream upstreamSession
+	method   string // Of HTTP.
+	header   http.Header
+	body     []byte
+}
+
+// do sends a request to a target and returns the answer as soon as its header is there, with the endpoint that gave it. To
+// callers all servers speak the legacy revisions: those that don't are bridged here. The error is an *upstream.Error, or
+// errEraChanged; the caller closes the answer's body, and the context bounds the body too.
+func (s *Server) do(ctx context.Context, c *upstreamCall) (*http.Response, string, error) {
+	switch {
+	case c.target.Protocol == config.SSE:
+		return s.doSSE(ctx, c)
+	case c.upstream.version == modernVersion:
+		return s.doModern(ctx, c)
+	default:
+		return s.doDirect(ctx, c)
+	}
+}
+
+// doDirect sends a request as it is.
+func (s *Server) doDirect(ctx context.Context, c *upstreamCall) (*http.Response, string, error) {
+	return s.upstream.Do(ctx, c.target.requests, &upstream.Request{
+		Method: c.method, Header: c.header, Endpoint: c.upstream.endpoint, Body: c.body,
+	})
+}
