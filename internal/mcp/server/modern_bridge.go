@@ -133,8 +133,8 @@ type incoming struct {
 	err     error
 }
 
-// errClientGone is why a call ends whose client has closed the connection.
-var errClientGone = errors.New("the client has gone")
+// errClientGone is why a call ends whose client has closed the connection. The target is not to blame: see upstream.Client.
+var errClientGone = fmt.Errorf("the client has gone: %w", context.Canceled)
 
 // beginBridged sends a request to a legacy target.
 func (x *exchange) beginBridged(t *target, body []byte) (*bridgedCall, error) {
