@@ -57,7 +57,7 @@ func (x *exchange) notification() {
 // tellPeers has the other replicas take a message too that may concern what one of them holds: the client's request, or
 // the stream on which a server is asked to tell of changes.
 func (x *exchange) tellPeers() {
-	if x.peers == nil || peer.FromPeer(x.r.Context()) {
+	if x.peers == nil || peer.FromPeer(x.r.Context()) || x.isHome(x.session) {
 		return
 	}
 	switch x.message.Method {
@@ -83,7 +83,7 @@ func (x *exchange) concerned() ([]*target, []byte) {
 			}
 			return nil, nil // Its target is gone.
 		}
-		if peer.FromPeer(x.r.Context()) {
+		if peer.FromPeer(x.r.Context()) && !x.isHome(x.session) {
 			return nil, nil // The replica that the client asked tells the targets.
 		}
 	case "notifications/progress":

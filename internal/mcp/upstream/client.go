@@ -27,6 +27,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -154,6 +155,9 @@ type Request struct {
 	Body []byte
 	// Endpoint to send it to; empty for any. An endpoint that the target does not list is never dialled.
 	Endpoint string
+	// Path, if not empty, is the path and query to ask for in place of the target's; it begins with '/'. It never changes
+	// who is asked.
+	Path string
 }
 
 // Do sends the request and returns the response as soon as its header is there, with the endpoint that gave it.
@@ -165,6 +169,10 @@ func (c *Client) Do(ctx context.Context, t *Target, r *Request) (*http.Response,
 	candidates, err := t.candidates(r.Endpoint)
 	if err == nil && ctx.Err() != nil {
 		err = explain(ctx, ctx.Err()).asError(t) // No endpoint is to blame.
+	}
+	var path *url.URL
+	if err == nil && r.Path != "" {
+		path, err = t.parsePath(r.Path)
 	}
 	if err != nil {
 		c.observe(t, "", err.Kind)
@@ -180,7 +188,7 @@ func (c *Client) Do(ctx context.Context, t *Target, r *Request) (*http.Response,
 		if !ok {
 			continue
 		}
-		response, sendErr := c.send(ctx, t, e, r)
+		response, sendErr := c.send(ctx, t, e.urlOf(path), r)
 		if sendErr == nil {
 			c.answered(t, e, permit, response.StatusCode)
 			return response, e.address, nil
@@ -198,10 +206,10 @@ func (c *Client) Do(ctx context.Context, t *Target, r *Request) (*http.Response,
 	return nil, "", err
 }
 
-func (c *Client) send(ctx context.Context, t *Target, e *endpoint, r *Request) (*http.Response, error) {
+func (c *Client) send(ctx context.Context, t *Target, to *url.URL, r *Request) (*http.Response, error) {
 	request := (&http.Request{
 		Method:     r.Method,
-		URL:        e.url,
+		URL:        to,
 		Proto:      "HTTP/1.1",
 		ProtoMajor: 1,
 		ProtoMinor: 1,
