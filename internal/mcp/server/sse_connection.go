@@ -176,7 +176,7 @@ func (c *sseConnection) open(call *upstreamCall) (*messageReader, io.Closer, err
 	c.endpoint = endpoint
 	switch {
 	case response.StatusCode != http.StatusOK:
-		err = fmt.Errorf("%w; does it speak HTTP+SSE at this path?", statusError(response))
+		err = fmt.Errorf("it answered HTTP status %d; does it speak HTTP+SSE at this path?", response.StatusCode)
 	case !isEventStream(response.Header):
 		err = errors.New("its answer is no event stream; does it speak HTTP+SSE at this path?")
 	}
