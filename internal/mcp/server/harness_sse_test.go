@@ -148,6 +148,14 @@ func (f *fakeSSEServer) stream() *fakeSSEStream {
 	return f.streams()[0]
 }
 
+// wantMessage waits until the server has got a message with that text in it.
+func (f *fakeSSEServer) wantMessage(text string) {
+	f.t.Helper()
+	eventually(f.t, "the server gets "+text, func() bool {
+		return slices.ContainsFunc(f.requests(http.MethodPost), func(s seen) bool { return strings.Contains(s.body, text) })
+	})
+}
+
 // wantStreams waits until that many streams are open.
 func (f *fakeSSEServer) wantStreams(count int) {
 	f.t.Helper()
