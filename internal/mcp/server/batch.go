@@ -89,8 +89,12 @@ var batchVersions = map[string]bool{"2025-03-26": true, oldestVersion: true}
 // batch answers a client that has sent several messages at once: each is answered as if it had come alone.
 func (x *exchange) batch() {
 	var e *httpError
-	if x.session, e = x.openSession(x.r.Header, x.backend); e != nil {
+	x.session, e = x.openAtHome()
+	switch {
+	case e != nil:
 		writeHTTPError(x.w, nil, e)
+		return
+	case x.session == nil:
 		return
 	}
 	if !batchVersions[x.session.ProtocolVersion] {

@@ -45,11 +45,13 @@ func (x *exchange) initialize() {
 		SID:        session.NewSID(),
 		Expires:    time.Now().Add(x.limits.SessionLifetime),
 		Backend:    x.backend.ID,
+		Home:       x.homeOf(x.backend),
 		Initialize: params.late(),
 	}
 	x.session = newClientSession(opened)
 	begun, failed := x.initializeTargets()
 	if x.r.Context().Err() != nil {
+		x.abandon(begun)
 		return
 	}
 	for _, f := range failed {
@@ -61,6 +63,7 @@ func (x *exchange) initialize() {
 		writeJSON(x.w, http.StatusOK, refusal) // Its reasons are the client's.
 		return
 	case len(failed) > 0 && (x.backend.failClosed() || (!x.backend.Dynamic && len(begun) == 0)):
+		x.abandon(begun)
 		writeError(x.w, x.id(), asUnavailable(failed[0].target, failed[0].err))
 		return
 	}
@@ -120,6 +123,15 @@ func (x *exchange) initializeTargets() (initializedTargets, []targetError) {
 		}
 	}
 	return begun, failed
+}
+
+// abandon ends connections to servers of HTTP+SSE that nobody will use: the client does not get the session.
+func (x *exchange) abandon(begun initializedTargets) {
+	for _, i := range begun {
+		if conn := x.sseConnections.find(string(i.session.id)); conn != nil {
+			conn.close(errSessionEnded)
+		}
+	}
 }
 
 // answer returns the answer to the client, and notes in the session what was agreed on with the targets.

@@ -85,8 +85,9 @@ type Server struct {
 	requestIDs atomic.Uint64
 	// parked are modern clients' requests whose servers want to know something first.
 	parked parked
-	// connections are the clients over HTTP+SSE.
-	connections connections
+	// connections are the clients over HTTP+SSE, sseConnections those to servers.
+	connections    connections
+	sseConnections *sseConnections
 
 	// draining ends when the server is asked to end its streams, running when it is closed.
 	draining, running context.Context
@@ -106,6 +107,7 @@ func New(o Options) *Server {
 		telemetry:      o.Telemetry,
 		sessions:       newSessions(),
 		warned:         newWarnedOf(),
+		sseConnections: newSSEConnections(),
 	}
 	s.running, s.stop = context.WithCancel(context.Background())
 	s.draining, s.drain = context.WithCancel(s.running)
