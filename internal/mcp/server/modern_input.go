@@ -30,6 +30,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/federation"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/mirror"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 )
 
@@ -310,9 +311,10 @@ func (x *exchange) checkParams(t *target) *jsonrpc.Error {
 	return nil
 }
 
-// forwardHome has the replica answer that alone can, and returns whether it did.
+// forwardHome has the replica answer that alone can, and returns whether it did. What a replica has forwarded is not forwarded
+// again: it took this one for the home.
 func (x *exchange) forwardHome(home string) bool {
-	if x.peers == nil || home == "" {
+	if x.peers == nil || home == "" || peer.FromPeer(x.r.Context()) {
 		return false
 	}
 	err := x.peers.Forward(x.w, x.r, x.body, x.backend.Key, home)

@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
@@ -60,4 +61,38 @@ func replicated(t *testing.T, targets []config.Target, options ...gatewayOption)
 		})
 	}
 	return replicas[0], replicas[1]
+}
+
+// A replica may have been known by another address when it sealed an id.
+func TestRequestIsNotForwardedTwice(t *testing.T) {
+	keys, err := session.NewKeyRing()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var forwarded atomic.Int32
+	var g *gateway
+	var peers *peer.Peers
+	port := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if forwarded.Add(1) > 3 {
+			w.WriteHeader(http.StatusForbidden) // It would go on without end.
+			return
+		}
+		peers.Handler(g.mcp.ServePeer).ServeHTTP(w, r)
+	}))
+	defer port.Close()
+	alias := port.Listener.Addr().String()
+	peers = peer.New(peer.Options{
+		Self: "127.0.0.2:1", Keys: func() *session.KeyRing { return keys }, Limits: config.DefaultLimits(), Log: slog.New(slog.DiscardHandler),
+		Resolve: func(context.Context) ([]string, error) { return []string{"127.0.0.2:1", alias}, nil },
+	})
+	defer peers.Close()
+	g = newGateway(t, nil, withKeys(keys), func(o *Options, _ *config.Backend) { o.Peers = peers })
+	id, err := keys.SealConnection(session.ConnectionID{Home: alias, ID: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := g.doRequest(g.atSSE(call{body: callBody}, "sessionId="+id))
+	if got.status != http.StatusNotFound || forwarded.Load() != 1 {
+		t.Errorf("got %d %s after %d requests to the replica", got.status, got.body, forwarded.Load())
+	}
 }
