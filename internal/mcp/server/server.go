@@ -154,6 +154,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapsho
 		s.postSSE(w, r, b, snapshot)
 	case r.Method == http.MethodPost:
 		s.post(w, r, b, snapshot)
+	case (r.Method == http.MethodGet || r.Method == http.MethodDelete) && r.Header.Get(headerProtocolVersion) == modernVersion:
+		notAllowed(w, "POST, OPTIONS") // The revision has neither streams that are asked for so, nor sessions.
 	case r.Method == http.MethodGet && opensSSE(r):
 		s.connect(w, r, b)
 	case r.Method == http.MethodGet:
@@ -163,7 +165,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapsho
 	case r.Method == http.MethodOptions:
 		preflight(w, r)
 	default:
-		w.Header().Set("Allow", allowedMethods)
-		writeHTTPError(w, nil, &httpError{http.StatusMethodNotAllowed, jsonrpc.CodeTransport, "Method not allowed: use " + allowedMethods})
+		notAllowed(w, allowedMethods)
 	}
+}
+
+func notAllowed(w http.ResponseWriter, allowed string) {
+	w.Header().Set("Allow", allowed)
+	writeHTTPError(w, nil, &httpError{http.StatusMethodNotAllowed, jsonrpc.CodeTransport, "Method not allowed: use " + allowed})
 }
