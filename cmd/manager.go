@@ -24,11 +24,13 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/validation"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/validate"
 )
 
@@ -46,6 +48,7 @@ const (
 	flagEnableWebhooks    = "enable-webhooks"
 	flagWebhookCertDir    = "webhook-cert-dir"
 	flagLogFormat         = "log-format"
+	flagKeyRotation       = "session-key-rotation"
 )
 
 // addressOff turns an endpoint off, as in other managers.
@@ -55,10 +58,11 @@ const addressOff = "0"
 type managerFlags struct {
 	kubeconfig string
 
-	proxyRuntime      string
-	proxyBindAddress  string
-	allowExternalName bool
-	clusterDomain     string
+	proxyRuntime       string
+	proxyBindAddress   string
+	allowExternalName  bool
+	clusterDomain      string
+	sessionKeyRotation time.Duration
 
 	metricsAddress          string
 	probeAddress            string
@@ -109,6 +113,9 @@ func (f *managerFlags) register(command *cobra.Command) {
 			"each other (default: on with --proxy-runtime=subprocess, else off)")
 	s.StringVar(&f.clusterDomain, "cluster-domain", validate.DefaultClusterDomain, "DNS domain of the cluster's Services")
 
+	s.DurationVar(&f.sessionKeyRotation, flagKeyRotation, sessionLifetime(),
+		"how often the keys that seal sessions rotate, which ends no session; at least the lifetime of sessions, or 0 for never")
+
 	s.StringVar(&f.metricsAddress, "metrics-bind-address", addressOff,
 		"HOST:PORT for /metrics of the manager, over plain HTTP and for anyone who can reach it, so prefer 127.0.0.1:8080 "+
 			"or a NetworkPolicy; 0: off")
@@ -150,6 +157,7 @@ func (f *managerFlags) complete(changed func(flag string) bool) error {
 	return errors.Join(
 		f.checkProxyRuntime(),
 		f.checkWebhooks(),
+		checkKeyRotation(f.sessionKeyRotation),
 		checkBindAddress("metrics-bind-address", f.metricsAddress),
 		checkBindAddress(flagHealthProbe, f.probeAddress),
 		checkClusterDomain(f.clusterDomain),
@@ -200,6 +208,17 @@ func checkBindAddress(flag, address string) error {
 	}
 	if err != nil || (host != "" && !isHost(host)) {
 		return fmt.Errorf("--%s must be HOST:PORT, like 127.0.0.1:8081 or :8081, or 0 for off, not %q", flag, address)
+	}
+	return nil
+}
+
+// sessionLifetime is how long the sessions of the proxies that the manager runs last.
+func sessionLifetime() time.Duration { return config.DefaultLimits().SessionLifetime }
+
+func checkKeyRotation(every time.Duration) error {
+	if every != 0 && every < sessionLifetime() {
+		return fmt.Errorf("--%s must be at least %s, the lifetime of sessions, or 0 for never, not %s: keys that rotate faster "+
+			"would end sessions", flagKeyRotation, sessionLifetime(), every)
 	}
 	return nil
 }

@@ -44,6 +44,7 @@ import (
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/controller"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/keyring"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/provision"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/resolve"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/validate"
@@ -157,11 +158,14 @@ func (f *managerFlags) setUp(mgr ctrl.Manager, stderr io.Writer, log logr.Logger
 	if err := mgr.Add(proxies); err != nil {
 		return fmt.Errorf("set up proxies: %w", err)
 	}
-	options := controller.Options{Resolve: resolve.Options{
-		AllowExternalName: f.allowExternalName,
-		AllowLoopback:     f.subprocess(),
-		ClusterDomain:     f.clusterDomain,
-	}}
+	options := controller.Options{
+		Resolve: resolve.Options{
+			AllowExternalName: f.allowExternalName,
+			AllowLoopback:     f.subprocess(),
+			ClusterDomain:     f.clusterDomain,
+		},
+		SessionKeys: keyring.Policy{Every: f.sessionKeyRotation, Lifetime: sessionLifetime()},
+	}
 	if err := controller.SetupWithManager(mgr, options, proxies, proxies.Events()); err != nil {
 		return fmt.Errorf("set up controllers: %w", err)
 	}

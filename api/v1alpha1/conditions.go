@@ -45,6 +45,24 @@ const (
 	BackendReasonNoTargets = "NoTargets"
 )
 
+// GatewayConditionSessionKeys of a Gateway is True when the keys that seal its clients' sessions are in order.
+const GatewayConditionSessionKeys = "dynamic-mcp.dev/SessionKeys"
+
+// Reasons of a Gateway's condition GatewayConditionSessionKeys.
+const (
+	// GatewayReasonSessionKeysSettled: every ready replica of the proxy has the keys that are stored; True.
+	GatewayReasonSessionKeysSettled = "SessionKeysSettled"
+	// GatewayReasonSessionKeysSpreading: not every ready replica of the proxy has the keys that are stored, or it is not
+	// known; True, because the replicas understand each other all the same.
+	GatewayReasonSessionKeysSpreading = "SessionKeysSpreading"
+	// GatewayReasonSessionKeysStatic: the manager was told never to rotate keys; True.
+	GatewayReasonSessionKeysStatic = "SessionKeysStatic"
+	// GatewayReasonInvalidSessionKeys: the keys that are stored can't be read; False.
+	GatewayReasonInvalidSessionKeys = "InvalidSessionKeys"
+	// GatewayReasonSessionKeysRotated is the reason of the event after a rotation.
+	GatewayReasonSessionKeysRotated = "SessionKeysRotated"
+)
+
 // Reasons of status.targets[].
 const (
 	// TargetReasonReady: the target can be used.

@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -35,11 +36,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/keyring"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/provision"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
 )
 
-// GatewayReconciler makes a proxy run for each Gateway of our classes, and writes the Gateways' status.
+// GatewayReconciler makes a proxy run for each Gateway of our classes, rotates the keys that seal its clients' sessions,
+// and writes the Gateways' status.
 //
 // It needs no finalizer: a Gateway that is gone is still asked about once, by name, and that is enough to end its
 // proxy. Proxies whose Gateway went away while no manager ran are the provisioner's: children end with the manager,
@@ -50,6 +54,10 @@ type GatewayReconciler struct {
 	Provisioner provision.Provisioner
 	// Events name Gateways whose proxy has changed its state; may be nil.
 	Events <-chan event.GenericEvent
+	// SessionKeys says how often the keys that seal sessions rotate.
+	SessionKeys keyring.Policy
+	// Now is the time by which they do.
+	Now func() time.Time
 }
 
 // +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gateways;gatewayclasses;httproutes;referencegrants,verbs=get;list;watch
@@ -81,10 +89,18 @@ func (r *GatewayReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 		return ctrl.Result{}, err
 	}
 	proxy, ensureErr := r.ensureProxy(ctx, &gateway, translated)
-	desired := gatewayStatus(&gateway, translated, proxy, metav1.Now())
+	var keys keysState
+	var keysErr error
+	if ensureErr == nil { // Otherwise all of it is tried again soon.
+		keys, keysErr = r.rotateKeys(ctx, &gateway, translated)
+	}
+	desired := gatewayStatus(&gateway, translated, proxy, keys, metav1.Now())
 	result, writeErr := afterWrite(ctx, r.writeStatus(ctx, &gateway, desired))
-	if err := errors.Join(ensureErr, writeErr); err != nil {
+	if err := errors.Join(ensureErr, keysErr, writeErr); err != nil {
 		return ctrl.Result{}, err
+	}
+	if result.IsZero() {
+		result.RequeueAfter = keys.lookAfter
 	}
 	return result, nil
 }
@@ -147,7 +163,8 @@ func (r *GatewayReconciler) writeStatus(
 	}
 	log.FromContext(ctx).V(1).Info("Status written")
 	recordTransitions(r.Recorder, gateway, before.Status.Conditions, desired.Conditions,
-		string(gatewayv1.GatewayConditionAccepted), string(gatewayv1.GatewayConditionProgrammed))
+		string(gatewayv1.GatewayConditionAccepted), string(gatewayv1.GatewayConditionProgrammed),
+		v1alpha1.GatewayConditionSessionKeys)
 	return nil
 }
 

@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/provision"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/status"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
@@ -45,13 +46,21 @@ var listenerConditionTypes = []string{
 // gatewayStatus returns the status that a Gateway should have: what translation decided, what the proxy really does,
 // and what others have written.
 func gatewayStatus(
-	gateway *gatewayv1.Gateway, translated *translate.Result, proxy proxyState, now metav1.Time,
+	gateway *gatewayv1.Gateway, translated *translate.Result, proxy proxyState, keys keysState, now metav1.Time,
 ) gatewayv1.GatewayStatus {
 	desired := *gateway.Status.DeepCopy()
 	accepted := translated.Accepted.As(string(gatewayv1.GatewayConditionAccepted), gateway.Generation)
 	programmed := programmedCondition(translated, proxy)
 	programmed.ObservedGeneration = gateway.Generation
-	status.Conditions(&desired.Conditions, []metav1.Condition{accepted, programmed}, now)
+	conditions, owned := []metav1.Condition{accepted, programmed}, []string(nil)
+	if keys.known {
+		owned = []string{v1alpha1.GatewayConditionSessionKeys}
+	}
+	if keys.condition != nil {
+		keys.condition.ObservedGeneration = gateway.Generation
+		conditions = append(conditions, *keys.condition)
+	}
+	status.Conditions(&desired.Conditions, conditions, now, owned...)
 
 	served := sets.Set[gatewayv1.SectionName]{}
 	for i := range translated.Config.Listeners {

@@ -55,6 +55,8 @@ type fakeProvisioner struct {
 	events chan event.GenericEvent
 
 	mutex   sync.Mutex
+	rings   map[types.NamespacedName][]string
+	asked   map[types.NamespacedName]int
 	states  map[types.NamespacedName]provision.State
 	errors  map[types.NamespacedName]error
 	ensured map[types.NamespacedName]int64
@@ -64,6 +66,8 @@ type fakeProvisioner struct {
 func newFakeProvisioner() *fakeProvisioner {
 	return &fakeProvisioner{
 		events:  make(chan event.GenericEvent, 16),
+		rings:   map[types.NamespacedName][]string{},
+		asked:   map[types.NamespacedName]int{},
 		states:  map[types.NamespacedName]provision.State{},
 		errors:  map[types.NamespacedName]error{},
 		ensured: map[types.NamespacedName]int64{},
@@ -92,9 +96,36 @@ func (p *fakeProvisioner) become(key types.NamespacedName, state provision.State
 	p.mutex.Lock()
 	p.states[key], p.errors[key] = state, err
 	p.mutex.Unlock()
+	p.tell(key)
+}
+
+func (p *fakeProvisioner) tell(key types.NamespacedName) {
 	p.events <- event.GenericEvent{Object: &gatewayv1.Gateway{
 		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
 	}}
+}
+
+func (p *fakeProvisioner) KeyRings(_ context.Context, gateway *gatewayv1.Gateway) ([]string, error) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	key := client.ObjectKeyFromObject(gateway)
+	p.asked[key]++
+	return p.rings[key], nil
+}
+
+// timesAsked is how often it was asked which key rings there are.
+func (p *fakeProvisioner) timesAsked(key types.NamespacedName) int {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return p.asked[key]
+}
+
+// have sets which key rings the ready replicas of a proxy have, and tells of it.
+func (p *fakeProvisioner) have(key types.NamespacedName, rings ...string) {
+	p.mutex.Lock()
+	p.rings[key] = rings
+	p.mutex.Unlock()
+	p.tell(key)
 }
 
 // ensuredGeneration is 0 if the proxy was never asked for.

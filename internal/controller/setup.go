@@ -21,11 +21,13 @@ package controller
 import (
 	"context"
 	"errors"
+	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/keyring"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/provision"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/resolve"
 )
@@ -34,21 +36,31 @@ import (
 type Options struct {
 	// Resolve says what selectors and static targets may reach.
 	Resolve resolve.Options
+	// SessionKeys says how often the keys that seal sessions rotate.
+	SessionKeys keyring.Policy
+	// Now is the time. Default: time.Now.
+	Now func() time.Time
 }
 
 // SetupWithManager registers all controllers of this package, the indexes that they need, and the creation of the
 // GatewayClass. The manager's cache should be made with CacheOptions. An event names a Gateway whose proxy has
-// changed its state; events may be nil if the provisioner has none to tell.
+// changed its state; events may be nil if the provisioner has none to tell. The manager's client must read Secrets from
+// the API server and not from a cache.
 func SetupWithManager(mgr ctrl.Manager, o Options, p provision.Provisioner, events <-chan event.GenericEvent) error {
 	if err := addIndexes(context.Background(), mgr.GetFieldIndexer()); err != nil {
 		return err
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	c := mgr.GetClient()
 	recorder := mgr.GetEventRecorder(v1alpha1.ControllerName)
 	return errors.Join(
 		(&BackendReconciler{Client: c, Recorder: recorder, Options: o.Resolve}).SetupWithManager(mgr),
 		(&GatewayClassReconciler{Client: c, Recorder: recorder}).SetupWithManager(mgr),
-		(&GatewayReconciler{Client: c, Recorder: recorder, Provisioner: p, Events: events}).SetupWithManager(mgr),
+		(&GatewayReconciler{
+			Client: c, Recorder: recorder, Provisioner: p, Events: events, SessionKeys: o.SessionKeys, Now: o.Now,
+		}).SetupWithManager(mgr),
 		(&HTTPRouteReconciler{Client: c, Recorder: recorder}).SetupWithManager(mgr),
 	)
 }

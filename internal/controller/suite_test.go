@@ -24,6 +24,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -36,6 +37,7 @@ import (
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/controller"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/keyring"
 )
 
 var (
@@ -83,12 +85,17 @@ var _ = BeforeSuite(func() {
 	manager, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:  scheme,
 		Cache:   controller.CacheOptions(),
+		Client:  client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
 		Metrics: metricsserver.Options{BindAddress: "0"},
 	})
 	Expect(err).NotTo(HaveOccurred())
 	cached = manager.GetClient()
 	proxies = newFakeProvisioner()
-	Expect(controller.SetupWithManager(manager, controller.Options{}, proxies, proxies.events)).To(Succeed())
+	options := controller.Options{
+		SessionKeys: keyring.Policy{Every: keysEvery, Lifetime: keysEvery},
+		Now:         func() time.Time { return keysStart.Add(time.Duration(keysElapsed.Load())) },
+	}
+	Expect(controller.SetupWithManager(manager, options, proxies, proxies.events)).To(Succeed())
 
 	running, cancel := context.WithCancel(ctx)
 	stopped := make(chan error, 1)

@@ -53,7 +53,7 @@ func TestMain(m *testing.M) {
 }
 
 // What a fake proxy does besides answering /readyz with the generation that the file "generation" in its directory
-// allows (1 if there is none). POST /exit?status=N ends it.
+// allows (1 if there is none), and the key ring that the file "key-ring" names. POST /exit?status=N ends it.
 const (
 	fakeServes  = "serves"
 	fakeCrashes = "crashes" // at once
@@ -139,6 +139,9 @@ func (p *fakeProxy) serveAdmin(address string) error {
 		served, err := os.ReadFile(filepath.Join(p.dir, "generation"))
 		if errors.Is(err, os.ErrNotExist) {
 			served = []byte("1")
+		}
+		if ring, err := os.ReadFile(filepath.Join(p.dir, "key-ring")); err == nil {
+			w.Header().Set("Dynamic-Mcp-Key-Ring", string(ring))
 		}
 		if asked := r.URL.Query().Get("generation"); asked != string(served) {
 			w.WriteHeader(http.StatusServiceUnavailable)

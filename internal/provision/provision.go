@@ -31,6 +31,11 @@ type Provisioner interface {
 	Ensure(ctx context.Context, gateway *gatewayv1.Gateway) (State, error)
 	// Remove ends the Gateway's proxy, if there is one, and waits until it is gone.
 	Remove(ctx context.Context, gateway types.NamespacedName) error
+	// KeyRings returns the ids of the key rings that the ready replicas of the Gateway's proxy have, one for each
+	// replica: what it says in the header keyring.Header of its answer to /readyz. A ready replica that does not
+	// say so is an empty text. What is returned may be out of date by a moment, because no replica goes back to an
+	// earlier ring. The error means that it is not known which replicas are ready.
+	KeyRings(ctx context.Context, gateway *gatewayv1.Gateway) ([]string, error)
 }
 
 // State is the state of a Gateway's proxy.

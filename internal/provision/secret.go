@@ -82,8 +82,8 @@ func (e *foreignSecretError) Error() string {
 // The manager needs no right to list or watch Secrets: it reads those of its Gateways by name.
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;create;update;delete
 
-// ensureSecret makes the Gateway's Secret exist with a usable key ring. It returns a *foreignSecretError if the name
-// is taken.
+// ensureSecret makes the Gateway's Secret exist with a key ring. One that can't be read is left as it is, see
+// InvalidSessionKeysError. It returns a *foreignSecretError if the name is taken.
 func ensureSecret(ctx context.Context, c client.Client, gateway *gatewayv1.Gateway, log logr.Logger) error {
 	key := client.ObjectKey{Namespace: gateway.Namespace, Name: SecretName(gateway.Name)}
 	current := &corev1.Secret{}
@@ -113,10 +113,6 @@ func ensureSecret(ctx context.Context, c client.Client, gateway *gatewayv1.Gatew
 		}
 		log.Info("Created the Secret with session keys", "secret", key)
 	case !equality.Semantic.DeepEqual(current, desired):
-		if !usableSessionKeys(current.Data[SecretKeySessionKeys]) {
-			// The parser's error is left out: it may quote what it read.
-			log.Info("Replaced session keys that can't be read; clients begin new sessions", "secret", key)
-		}
 		if err := c.Update(ctx, desired); err != nil {
 			return fmt.Errorf("update the Secret %s: %w", key, err)
 		}
@@ -125,7 +121,7 @@ func ensureSecret(ctx context.Context, c client.Client, gateway *gatewayv1.Gatew
 }
 
 // desiredSecret returns the Gateway's Secret as it should be, given the one that exists (nil: none). newKeys is
-// called only if the existing one has no usable keys. Everything else that the Secret holds is kept.
+// called only if the existing one has none. Everything else that the Secret holds is kept.
 func desiredSecret(
 	gateway *gatewayv1.Gateway, current *corev1.Secret, newKeys func() ([]byte, error),
 ) (*corev1.Secret, error) {
@@ -151,7 +147,7 @@ func desiredSecret(
 	}
 	desired.Labels[LabelManagedBy] = ManagedBy
 
-	if !usableSessionKeys(desired.Data[SecretKeySessionKeys]) {
+	if _, found := desired.Data[SecretKeySessionKeys]; !found {
 		keys, err := newKeys()
 		if err != nil {
 			return nil, fmt.Errorf("make session keys: %w", err)
@@ -170,11 +166,6 @@ func isLeftover(secret *corev1.Secret, gateway *gatewayv1.Gateway) bool {
 	return secret.Labels[LabelManagedBy] == ManagedBy &&
 		owner != nil && owner.APIVersion == gatewayOwner.GroupVersion().String() && owner.Kind == gatewayOwner.Kind &&
 		owner.Name == gateway.Name && owner.UID != gateway.UID
-}
-
-func usableSessionKeys(data []byte) bool {
-	_, err := session.ParseKeyRing(data)
-	return err == nil
 }
 
 func newSessionKeys() ([]byte, error) {

@@ -99,11 +99,11 @@ func TestDesiredSecret(t *testing.T) {
 			current: testSecret(gateway, keys(string(usable))),
 			want:    testSecret(gateway, keys(string(usable))),
 		},
-		"unreadable keys: repaired": {
+		"unreadable keys: kept": {
 			current: testSecret(gateway, keys("{")),
-			want:    testSecret(gateway, keys("fresh")),
+			want:    testSecret(gateway, keys("{")),
 		},
-		"no keys: repaired": {
+		"no keys: made": {
 			current: testSecret(gateway, func(*corev1.Secret) {}),
 			want:    testSecret(gateway, keys("fresh")),
 		},
@@ -173,15 +173,26 @@ func TestEnsureSecret(t *testing.T) {
 		g.Expect(read(g, c)).To(Equal(first), "resourceVersion included")
 	})
 
-	t.Run("repairs keys that can't be read", func(t *testing.T) {
+	t.Run("makes keys that are missing", func(t *testing.T) {
 		g := NewWithT(t)
 		c := fake.NewFakeClient(testSecret(gateway, func(s *corev1.Secret) {
-			s.Data = map[string][]byte{SecretKeySessionKeys: []byte("nonsense"), "other": []byte("kept")}
+			s.Data = map[string][]byte{"other": []byte("kept")}
 		}))
 		g.Expect(ensureSecret(t.Context(), c, gateway, logr.Discard())).To(Succeed())
 		got := read(g, c)
-		g.Expect(usableSessionKeys(got.Data[SecretKeySessionKeys])).To(BeTrue())
+		_, err := session.ParseKeyRing(got.Data[SecretKeySessionKeys])
+		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(got.Data).To(HaveKeyWithValue("other", []byte("kept")))
+	})
+
+	t.Run("never overwrites keys that can't be read", func(t *testing.T) {
+		g := NewWithT(t)
+		c := fake.NewFakeClient(testSecret(gateway, func(s *corev1.Secret) {
+			s.Data = map[string][]byte{SecretKeySessionKeys: []byte("nonsense")}
+		}))
+		before := read(g, c)
+		g.Expect(ensureSecret(t.Context(), c, gateway, logr.Discard())).To(Succeed())
+		g.Expect(read(g, c)).To(Equal(before))
 	})
 
 	t.Run("replaces what an earlier Gateway of that name left behind", func(t *testing.T) {

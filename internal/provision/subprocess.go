@@ -288,6 +288,18 @@ func (s *Subprocess) Remove(ctx context.Context, gateway types.NamespacedName) e
 	return nil
 }
 
+// KeyRings implements Provisioner: a Gateway has one child at most. It is asked all the time whether it serves, and has
+// said with that which ring it has.
+func (s *Subprocess) KeyRings(_ context.Context, gateway *gatewayv1.Gateway) ([]string, error) {
+	s.mu.Lock()
+	p := s.byName[client.ObjectKeyFromObject(gateway)]
+	s.mu.Unlock()
+	if p == nil || p.uid != gateway.UID {
+		return nil, nil
+	}
+	return p.keyRings(), nil
+}
+
 // reachableAddress is the address at which clients reach a listener that is bound to address: itself or, where it
 // stands for all addresses of the machine, the first one that is not local to it.
 func reachableAddress(address netip.Addr) netip.Addr {

@@ -29,6 +29,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/keyring"
 )
 
 // ProbeTiming says how often a proxy is asked whether it serves.
@@ -78,21 +80,21 @@ func (p *proxy) probe(ctx context.Context, addressFile, starting string) (served
 	served := false
 	for {
 		generation := p.wanted()
-		ok, message, err := p.prober.ask(ctx, addressFile, generation)
+		said, err := p.prober.ask(ctx, addressFile, generation)
 		if ctx.Err() != nil {
 			return servedFrom
 		}
 		switch {
 		case err == nil:
-			unanswered, served = 0, ok
-			p.answered(generation, ok, message)
+			unanswered, served = 0, said.serving
+			p.answered(generation, said)
 		case errors.Is(err, errNoAddress):
-			p.answered(generation, false, starting)
+			p.answered(generation, answer{message: starting})
 		default:
 			unanswered++
 			if !served || unanswered >= unansweredLimit {
 				served = false
-				p.answered(generation, false, "the proxy does not answer: "+printable(err.Error()))
+				p.answered(generation, answer{message: "the proxy does not answer: " + printable(err.Error())})
 			}
 		}
 		if served && servedFrom.IsZero() {
@@ -131,12 +133,23 @@ func newProber(timeout time.Duration) *prober {
 	}}
 }
 
-// ask returns whether the proxy serves that generation of its Gateway or, if not, what it says about that; an error if
-// it did not answer.
-func (p *prober) ask(ctx context.Context, addressFile string, generation int64) (bool, string, error) {
+// answer is what a proxy says about itself.
+type answer struct {
+	// serving is whether it serves the generation that it was asked about; message says why not.
+	serving bool
+	message string
+	// keyRing is the id of the key ring that it has; empty if it does not say.
+	keyRing string
+}
+
+// maxKeyRingID is more than the id of a key ring needs.
+const maxKeyRingID = 64
+
+// ask returns whether the proxy serves that generation of its Gateway; an error if it did not answer.
+func (p *prober) ask(ctx context.Context, addressFile string, generation int64) (answer, error) {
 	address, err := readAddress(addressFile)
 	if err != nil {
-		return false, "", err
+		return answer{}, err
 	}
 	target := url.URL{
 		Scheme:   "http",
@@ -146,7 +159,7 @@ func (p *prober) ask(ctx context.Context, addressFile string, generation int64) 
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
 	if err != nil {
-		return false, "", err
+		return answer{}, err
 	}
 	response, err := p.client.Do(request)
 	if err != nil {
@@ -154,21 +167,26 @@ func (p *prober) ask(ctx context.Context, addressFile string, generation int64) 
 		if errors.As(err, &urlError) {
 			err = urlError.Err // without the URL, which says nothing to the reader of a status
 		}
-		return false, "", err
+		return answer{}, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode == http.StatusOK {
-		return true, "", nil
+	said := answer{serving: response.StatusCode == http.StatusOK}
+	if id := response.Header.Get(keyring.Header); len(id) <= maxKeyRingID {
+		said.keyRing = id
+	}
+	if said.serving {
+		return said, nil
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxMessageBytes+1))
 	if err != nil {
-		return false, "", err
+		return answer{}, err
 	}
 	reason := printable(string(body))
 	if reason == "" {
 		reason = response.Status
 	}
-	return false, "the proxy is not ready: " + reason, nil
+	said.message = "the proxy is not ready: " + reason
+	return said, nil
 }
 
 // readAddress reads the address of the proxy's admin endpoint. The file is read for each question, so that one that

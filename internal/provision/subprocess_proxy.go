@@ -82,6 +82,7 @@ type proxy struct {
 	mu         sync.Mutex
 	generation int64
 	state      State
+	keyRing    string // what it said last, also while it does not serve
 }
 
 // want asks for a generation of the Gateway and returns what is known about it.
@@ -105,9 +106,12 @@ func (p *proxy) wanted() int64 {
 }
 
 // answered stores what the proxy said about a generation, unless another one is wanted by now.
-func (p *proxy) answered(generation int64, serving bool, message string) {
+func (p *proxy) answered(generation int64, said answer) {
 	p.mu.Lock()
-	changed := p.generation == generation && p.setState(serving, message)
+	changed := p.generation == generation && p.setState(said.serving, said.message)
+	if p.keyRing != said.keyRing {
+		p.keyRing, changed = said.keyRing, true
+	}
 	p.mu.Unlock()
 	if changed {
 		p.changed()
@@ -122,6 +126,16 @@ func (p *proxy) notRunning(message string) {
 	if changed {
 		p.changed()
 	}
+}
+
+// keyRings returns the id of the ring that the proxy has, if it serves.
+func (p *proxy) keyRings() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.state.Serving {
+		return nil
+	}
+	return []string{p.keyRing}
 }
 
 func (p *proxy) setState(serving bool, message string) bool {

@@ -25,6 +25,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -242,6 +243,52 @@ func TestServingIsAboutOneGeneration(t *testing.T) {
 
 	h.Expect(os.WriteFile(filepath.Join(h.dir, "generation"), []byte("2"), 0o600)).To(Succeed())
 	h.become(gateway, beServing())
+}
+
+func TestKeyRingsOfProxiesThatServe(t *testing.T) {
+	h := newHarness(t, fakeServes)
+	gateway := testGateway("gw")
+	rings := func() []string {
+		h.t.Helper()
+		rings, err := h.KeyRings(t.Context(), gateway)
+		h.Expect(err).NotTo(HaveOccurred())
+		return rings
+	}
+	// has waits, as the controller does, for an event after which the proxy has the ring.
+	has := func(ids ...string) {
+		h.t.Helper()
+		for deadline := time.After(patience); !slices.Equal(rings(), ids); {
+			select {
+			case <-h.Events():
+			case <-deadline:
+				h.t.Fatalf("got %q, want %q", rings(), ids)
+			}
+		}
+	}
+	take := func(id string) {
+		h.t.Helper()
+		h.Expect(os.WriteFile(filepath.Join(h.dir, "key-ring"), []byte(id), 0o600)).To(Succeed())
+	}
+
+	h.Expect(rings()).To(BeEmpty(), "nobody has asked for the proxy")
+	h.ensure(gateway)
+	h.become(gateway, beServing())
+	h.Expect(rings()).To(Equal([]string{""}), "it does not say")
+	take("0011-2233")
+	has("0011-2233")
+	take("2233-4455")
+	has("2233-4455")
+	take(strings.Repeat("0", maxKeyRingID+1))
+	has("")
+
+	h.Expect(os.WriteFile(filepath.Join(h.dir, "generation"), []byte("none"), 0o600)).To(Succeed())
+	h.become(gateway, beDown("generation none is served"))
+	h.Expect(rings()).To(BeEmpty(), "it does not serve")
+
+	h.Expect(os.WriteFile(filepath.Join(h.dir, "generation"), []byte("1"), 0o600)).To(Succeed())
+	h.become(gateway, beServing())
+	gateway.UID = "made-again"
+	h.Expect(rings()).To(BeEmpty(), "it is of an earlier Gateway")
 }
 
 func TestProxyThatStopsServingIsNoticed(t *testing.T) {

@@ -24,6 +24,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -33,6 +34,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/httproute"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/keyring"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 )
 
@@ -40,25 +42,26 @@ import (
 type Admin struct {
 	// Ready returns nil once what there is of that generation is served; 0 stands for any.
 	Ready func(generation int64) error
+	// KeyRing returns the id of the ring of keys that seal sessions; empty if there are none yet.
+	KeyRing func() string
 	// Config returns the configuration, which has no secrets, as a value to encode as JSON.
 	Config  func() any
 	Metrics prometheus.Gatherer
+	// Profiling adds /debug/pprof, for requests from this machine only.
+	Profiling bool
 }
 
 // serveAdmin serves the admin endpoint of one data plane until the context ends.
-func serveAdmin(ctx context.Context, listener net.Listener, data *dataPlane, registry prometheus.Gatherer, log *slog.Logger) error {
-	return Admin{Ready: data.ready, Config: func() any { return data.dump() }, Metrics: registry}.Serve(ctx, listener, log)
+func serveAdmin(ctx context.Context, listener net.Listener, data *dataPlane, registry prometheus.Gatherer, o *Options) error {
+	return Admin{
+		Ready: data.ready, KeyRing: data.keyRing, Config: func() any { return data.dump() }, Metrics: registry, Profiling: o.Profiling,
+	}.Serve(ctx, listener, o.Log)
 }
 
-// Serve serves the admin endpoint until the context ends: /metrics, /healthz, /readyz and /config.
+// Serve serves the admin endpoint until the context ends: /metrics, /healthz, /readyz, /config, and /debug/pprof if wanted.
 func (a Admin) Serve(ctx context.Context, listener net.Listener, log *slog.Logger) error {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.Metrics, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	mux.HandleFunc("GET /readyz", a.serveReady)
-	mux.HandleFunc("GET /config", a.serveConfig)
 	s := &http.Server{
-		Handler:           mux,
+		Handler:           a.handler(),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,
@@ -73,9 +76,27 @@ func (a Admin) Serve(ctx context.Context, listener net.Listener, log *slog.Logge
 	return nil
 }
 
+func (a Admin) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.Metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", a.serveReady)
+	mux.HandleFunc("GET /config", thisMachineOnly(a.serveConfig))
+	if a.Profiling {
+		mux.HandleFunc("GET /debug/pprof/", thisMachineOnly(pprof.Index))
+		mux.HandleFunc("GET /debug/pprof/profile", thisMachineOnly(pprof.Profile))
+		mux.HandleFunc("GET /debug/pprof/trace", thisMachineOnly(pprof.Trace))
+	}
+	return mux
+}
+
 // serveReady answers 200 once a snapshot is served on all ports: with ?generation=N, one of that generation of the
-// Gateway or a later one. Otherwise 503 and the reason.
+// Gateway or a later one. Otherwise 503 and the reason. Either says which key ring is used: keys rotate only once all
+// replicas have those that are stored.
 func (a Admin) serveReady(w http.ResponseWriter, r *http.Request) {
+	if id := a.KeyRing(); id != "" {
+		w.Header().Set(keyring.Header, id)
+	}
 	var generation int64
 	if asked := r.URL.Query().Get("generation"); asked != "" {
 		var err error
@@ -96,19 +117,30 @@ type configDump struct {
 	// Generation of the Gateway that is served.
 	Generation int64
 	// Problem is why the newest configuration is not served, if so.
-	Problem   string `json:",omitempty"`
-	Listeners []httproute.Listener
-	Backends  map[string]*config.Backend
+	Problem string `json:",omitempty"`
+	// KeyRing is the id of the ring of keys that seal sessions. The keys themselves are nowhere to be seen.
+	KeyRing string `json:",omitempty"`
+	// KeyProblem is why newer keys are not used, if so.
+	KeyProblem string `json:",omitempty"`
+	Listeners  []httproute.Listener
+	Backends   map[string]*config.Backend
 }
 
-// serveConfig shows the snapshot, to this machine only, and not to a web page whose name was made to resolve to this
-// machine. There are no secrets in it: certificates are public, and keys are elsewhere.
-func (a Admin) serveConfig(w http.ResponseWriter, r *http.Request) {
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !from.Addr().Unmap().IsLoopback() || !namesLoopback(r.Host) {
-		http.Error(w, "/config is for requests from this machine only", http.StatusForbidden)
-		return
+// thisMachineOnly serves requests from this machine only, and not those of a web page whose name was made to resolve to
+// this machine.
+func thisMachineOnly(serve http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		from, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err != nil || !from.Addr().Unmap().IsLoopback() || !namesLoopback(r.Host) {
+			http.Error(w, r.URL.Path+" is for requests from this machine only", http.StatusForbidden)
+			return
+		}
+		serve(w, r)
 	}
+}
+
+// serveConfig shows the snapshot. There are no secrets in it: certificates are public, and keys are elsewhere.
+func (a Admin) serveConfig(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
@@ -117,7 +149,10 @@ func (a Admin) serveConfig(w http.ResponseWriter, r *http.Request) {
 
 // dump returns what is served.
 func (d *dataPlane) dump() configDump {
-	var dump configDump
+	dump := configDump{KeyRing: d.keyRing()}
+	if err := d.keyProblem(); err != nil {
+		dump.KeyProblem = err.Error()
+	}
 	if err := d.ready(0); err != nil {
 		dump.Problem = err.Error()
 	}

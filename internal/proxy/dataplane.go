@@ -34,6 +34,8 @@ import (
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/httproute"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/server"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
 )
 
@@ -52,12 +54,14 @@ type port struct {
 
 // dataPlane serves the newest snapshot that could be compiled and bound.
 type dataPlane struct {
-	mcp     *server.Server
-	metrics *metrics
-	log     *slog.Logger
-	bind    string
+	mcp       *server.Server
+	metrics   *metrics
+	telemetry *telemetry.Telemetry
+	log       *slog.Logger
+	bind      string
 
 	current atomic.Pointer[snapshot]
+	keys    atomic.Pointer[session.KeyRing] // What mcp has; nil until there are any.
 
 	// running ends when no request may go on any longer.
 	running context.Context
@@ -68,12 +72,13 @@ type dataPlane struct {
 	peerPort  *listener      // What other replicas reach; nil for none.
 	ending    sync.WaitGroup // Listeners that are no longer wanted and whose requests are not over.
 	problem   error          // Why the newest configuration is not served, for /readyz and /config.
+	badKeys   error          // Why newer keys are not used, for /config.
 	draining  bool           // Nothing is bound or reported any more.
 }
 
-func newDataPlane(o Options, mcp *server.Server, m *metrics) *dataPlane {
+func newDataPlane(o Options, mcp *server.Server, m *metrics, t *telemetry.Telemetry) *dataPlane {
 	d := &dataPlane{
-		mcp: mcp, metrics: m, log: o.Log, bind: o.BindAddress,
+		mcp: mcp, metrics: m, telemetry: t, log: o.Log, bind: o.BindAddress,
 		listeners: map[int32]*listener{},
 		problem:   errors.New("no configuration yet"),
 	}
@@ -91,6 +96,7 @@ func (d *dataPlane) apply(c *translate.Config) error {
 		d.report(err)
 		return err
 	}
+	d.telemetry.SetBackends(c.Backends) // Before there are requests for them.
 	next := &snapshot{config: c, ports: ports, backends: d.mcp.Update(c.Backends)}
 	d.current.Store(next)
 	d.metrics.applied(c)
@@ -123,6 +129,45 @@ func (d *dataPlane) report(problem error) {
 	if !d.draining {
 		d.problem = problem
 	}
+}
+
+// updateKeys changes the keys that seal sessions. It is in this order that the ring which is told is one that is used.
+func (d *dataPlane) updateKeys(keys *session.KeyRing) {
+	d.mcp.UpdateKeys(keys)
+	if before := d.keys.Swap(keys); before != nil && before.ID() != keys.ID() {
+		d.log.Info("Session keys changed", "keyRing", keys.ID())
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.badKeys = nil
+}
+
+// keepKeys keeps the keys that there are, and notes why newer ones can't be used. It returns false if there are none.
+func (d *dataPlane) keepKeys(problem error) bool {
+	if d.keys.Load() == nil {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.badKeys == nil || d.badKeys.Error() != problem.Error() {
+		d.log.Error("Session keys can't be read; those before stay", "error", problem)
+	}
+	d.badKeys = problem
+	return true
+}
+
+func (d *dataPlane) keyProblem() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.badKeys
+}
+
+// keyRing returns the id of the ring that is used; empty if there is none yet.
+func (d *dataPlane) keyRing() string {
+	if keys := d.keys.Load(); keys != nil {
+		return keys.ID()
+	}
+	return ""
 }
 
 // ready returns nil once a snapshot of at least that generation of the Gateway is served on all its ports.

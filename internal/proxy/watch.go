@@ -112,7 +112,13 @@ func (w *watcher) setup(mgr manager.Manager) error {
 
 // Reconcile gathers, translates and hands over.
 func (w *watcher) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
-	if err := w.loadKeys(ctx); err != nil {
+	// Without keys from the beginning nothing can be served. Later on, keys that are gone or can't be read are no reason
+	// to end sessions, to stop taking over configurations, or to be unready, as all replicas would be at once.
+	keys, err := w.readKeys(ctx)
+	switch {
+	case err == nil:
+		w.data.updateKeys(keys)
+	case !w.data.keepKeys(err):
 		w.data.report(err)
 		return ctrl.Result{}, err
 	}
@@ -149,16 +155,15 @@ func (w *watcher) gather(ctx context.Context, gateway *gatewayv1.Gateway) (trans
 	}, nil
 }
 
-// loadKeys hands the session keys of the Gateway's Secret to the data plane.
-func (w *watcher) loadKeys(ctx context.Context) error {
+// readKeys returns the session keys of the Gateway's Secret.
+func (w *watcher) readKeys(ctx context.Context) (*session.KeyRing, error) {
 	var secret corev1.Secret
 	if err := w.Get(ctx, w.secret, &secret); err != nil {
-		return fmt.Errorf("get the Secret %s with the session keys: %w", w.secret, err)
+		return nil, fmt.Errorf("get the Secret %s with the session keys: %w", w.secret, err)
 	}
 	keys, err := session.ParseKeyRing(secret.Data[provision.SecretKeySessionKeys])
 	if err != nil {
-		return fmt.Errorf("key ring in the Secret %s, key %s: %w", w.secret, provision.SecretKeySessionKeys, err)
+		return nil, fmt.Errorf("key ring in the Secret %s, key %s: %w", w.secret, provision.SecretKeySessionKeys, err)
 	}
-	w.data.mcp.UpdateKeys(keys)
-	return nil
+	return keys, nil
 }

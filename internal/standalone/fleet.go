@@ -34,10 +34,10 @@ import (
 type fleet struct {
 	options  Options
 	registry prometheus.Registerer
-	keys     *session.KeyRing
 	ending   sync.WaitGroup
 
 	mu     sync.Mutex
+	keys   *session.KeyRing
 	planes map[types.NamespacedName]*proxy.DataPlane
 	begun  bool // Whether the first manifests have been applied.
 	closed bool
@@ -98,11 +98,12 @@ func (f *fleet) plane(key types.NamespacedName) *proxy.DataPlane {
 	labels := prometheus.Labels{"gateway": key.String()}
 	plane := proxy.NewDataPlane(proxy.Options{
 		BindAddress: f.options.BindAddress, AllowLoopbackUpstreams: true, AllowedOrigins: f.options.AllowedOrigins,
-		Limits: f.options.Limits, Log: f.options.Log.With("gateway", key.String()), Version: f.options.Version,
+		Limits: f.options.Limits, Log: f.options.Log.With("gateway", key.String()), Telemetry: f.options.Telemetry,
+		Version: f.options.Version,
 	}, prometheus.WrapRegistererWith(labels, f.registry))
-	plane.UpdateKeys(f.keys)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	plane.UpdateKeys(f.keys)
 	f.planes[key] = plane
 	return plane
 }
@@ -118,6 +119,8 @@ func (f *fleet) end(key types.NamespacedName) {
 }
 
 func (f *fleet) updateKeys(keys *session.KeyRing) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.keys = keys
 	for _, plane := range f.planes {
 		plane.UpdateKeys(keys)
@@ -153,6 +156,13 @@ func (f *fleet) ready(generation int64) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// keyRing returns the id of the ring of keys that all Gateways share.
+func (f *fleet) keyRing() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.keys.ID()
 }
 
 // dump returns what is served, by Gateway.

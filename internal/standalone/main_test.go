@@ -242,6 +242,13 @@ func freePorts(t *testing.T, count int) []int {
 // get returns the status and the body of an answer.
 func get(t *testing.T, url string) (int, string) {
 	t.Helper()
+	status, _, body := getAll(t, url)
+	return status, body
+}
+
+// getAll returns all of an answer.
+func getAll(t *testing.T, url string) (int, http.Header, string) {
+	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -249,14 +256,14 @@ func get(t *testing.T, url string) (int, string) {
 	r.Close = true
 	response, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
-		return 0, err.Error()
+		return 0, nil, err.Error()
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response.StatusCode, string(body)
+	return response.StatusCode, response.Header, string(body)
 }
 
 // rawPost sends one message, in a session if there is one.

@@ -226,6 +226,39 @@ func TestInstancesWithOneKeyFileServeEachOthersSessions(t *testing.T) {
 	g.Eventually(func() int { status, _, _ := rawPost(t, urls[1], id, callOne); return status }).WithTimeout(patience).Should(Equal(404))
 }
 
+func TestSessionsOutliveKeysThatRotateByHand(t *testing.T) {
+	g := NewWithT(t)
+	ports := freePorts(t, 2)
+	directory, keys := t.TempDir(), filepath.Join(t.TempDir(), "keys.json")
+	ring, err := session.NewKeyRing()
+	g.Expect(err).NotTo(HaveOccurred())
+	store := func() {
+		t.Helper()
+		content, err := ring.Marshal()
+		g.Expect(err).NotTo(HaveOccurred())
+		write(t, filepath.Dir(keys), filepath.Base(keys), string(content))
+	}
+	store()
+	write(t, directory, "all.yaml", gatewayOn("gw", ports[0])+"---"+toolsBackend+"---"+serviceAt("one", "enabled", mcpServer(t, "one")))
+	start(t, directory, func(o *Options) {
+		o.SessionKeyFile, o.AdminAddress = keys, fmt.Sprintf("127.0.0.1:%d", ports[1])
+	})
+	used := func() string {
+		_, header, _ := getAll(t, fmt.Sprintf("http://127.0.0.1:%d/readyz", ports[1]))
+		return header.Get("Dynamic-Mcp-Key-Ring")
+	}
+	g.Expect(used()).To(Equal(ring.ID()))
+	url := fmt.Sprintf("http://127.0.0.1:%d/mcp", ports[0])
+	_, header, _ := rawPost(t, url, "", initialize)
+
+	ring, err = ring.Promote()
+	g.Expect(err).NotTo(HaveOccurred())
+	store()
+	g.Eventually(used).WithTimeout(patience).Should(Equal(ring.ID()))
+	status, _, body := rawPost(t, url, header.Get("Mcp-Session-Id"), callOne)
+	g.Expect(status).To(Equal(200), body)
+}
+
 func TestKeysThatCantBeReadStay(t *testing.T) {
 	g := NewWithT(t)
 	port := freePorts(t, 1)[0]

@@ -56,12 +56,16 @@ func glob(t *testing.T, pattern string) []string {
 }
 
 func TestGuideNamesEveryReasonConditionAndWellKnownName(t *testing.T) {
-	text := read(t, guide)
+	text, sessions := read(t, guide), read(t, "docs/sessions.md")
 	for _, file := range []string{"api/v1alpha1/conditions.go", "api/v1alpha1/well_known.go"} {
 		for name, value := range constants(t, file) {
 			// These are names of the Gateway API's objects, and no matter of Backends.
 			if name == "ControllerName" || name == "GatewayClassName" {
 				continue
+			}
+			text, guide := text, guide
+			if strings.HasPrefix(name, "Gateway") {
+				text, guide = sessions, "docs/sessions.md"
 			}
 			if !regexp.MustCompile("`[^`]*" + regexp.QuoteMeta(value) + "[^`]*`").MatchString(text) {
 				t.Errorf("%s does not mention `%s` (%s of %s)", guide, value, name, file)

@@ -17,11 +17,14 @@ limitations under the License.
 package server
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"sync"
 	"time"
 
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
 )
 
@@ -125,4 +128,42 @@ func (e *eventStream) flush() {
 	if cap(e.buffer) > spare {
 		e.buffer = nil // One large event does not hold its memory for as long as the stream lives.
 	}
+}
+
+// messageReader reads the events of a server's stream. Servers of revision 2025-03-26 may send several messages in one event:
+// they are read one by one.
+type messageReader struct {
+	*sse.Reader
+	batch []byte
+	rest  []jsonrpc.Span // Of the batch, not read yet.
+	last  sse.Event      // The event that had the batch.
+}
+
+func newMessageReader(body io.Reader, limit int64) *messageReader {
+	return &messageReader{Reader: sse.NewReader(body, int(limit))}
+}
+
+// Next reads the next message into event, as sse.Reader does.
+func (r *messageReader) Next(event *sse.Event) error {
+	if len(r.rest) == 0 {
+		if err := r.Reader.Next(event); err != nil || !jsonrpc.IsBatch(event.Data) || !event.IsMessage() {
+			return err
+		}
+		r.batch, r.last = bytes.Clone(event.Data), *event
+		err := jsonrpc.Elements(r.batch, jsonrpc.Span{End: len(r.batch)}, func(element jsonrpc.Span) bool {
+			r.rest = append(r.rest, element)
+			return len(r.rest) < maxBatch
+		})
+		if err != nil || len(r.rest) == 0 {
+			r.rest = nil
+			return nil //nolint:nilerr // It is no batch: the event is handed on as what is no message.
+		}
+	}
+	*event = r.last
+	event.Data = r.rest[0].Of(r.batch)
+	r.rest = r.rest[1:]
+	if len(r.rest) > 0 {
+		event.ID, event.HasID = "", false // Whoever resumes after the event gets none of the batch again.
+	}
+	return nil
 }

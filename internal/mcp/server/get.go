@@ -440,7 +440,7 @@ func (l *listening) sessionLost(ctx context.Context, t *target, us upstreamSessi
 }
 
 func (l *listening) relayEvents(now *targetNow, us upstreamSession, name string, body io.Reader, lastEvent *string) error {
-	events := sse.NewReader(body, int(l.limits.MaxMessage))
+	events := newMessageReader(body, l.limits.MaxMessage)
 	defer events.Close()
 	owner := &streamOwner{
 		Server: l.Server, r: l.r, backend: now.backend, session: l.session, target: now.target, upstream: us, stream: name,

@@ -121,23 +121,22 @@ func (x *exchange) readMeta() (m *modernRequest, claimed bool, invalid *jsonrpc.
 func (x *exchange) checkMirrored() *jsonrpc.Error {
 	var name string
 	var named bool
-	var key []string
-	switch x.message.Method {
-	case "tools/call", "prompts/get":
-		key = []string{"name"}
-	case "resources/read":
-		key = []string{"uri"}
-	}
-	if key != nil {
+	if key := mirror.NameKey(x.message.Method); key != "" {
 		var field [1]jsonrpc.Span
-		if jsonrpc.Lookup(x.body, x.message.Params, key, field[:]) == nil {
+		if jsonrpc.Lookup(x.body, x.message.Params, []string{key}, field[:]) == nil {
 			name, named = jsonrpc.Text(x.body, field[0])
 		}
 	}
-	if err := mirror.CheckStandard(x.r.Header, x.message.Method, name, named); err != nil {
-		return &jsonrpc.Error{Code: jsonrpc.CodeHeaderMismatch, Message: err.Error()}
+	return asRefusal(mirror.CheckStandard(x.r.Header, x.message.Method, name, named))
+}
+
+// asRefusal returns the error that a check of the headers gave; nil for none.
+func asRefusal(err error) *jsonrpc.Error {
+	var e *jsonrpc.Error
+	if err == nil || errors.As(err, &e) {
+		return e
 	}
-	return nil
+	return headerMismatch(err.Error())
 }
 
 func headerMismatch(what string) *jsonrpc.Error {

@@ -287,7 +287,7 @@ func (c *bridgedCall) read(response *http.Response) {
 
 // readStream passes on the messages of a stream until it ends, and returns why that is no answer.
 func (c *bridgedCall) readStream(response *http.Response) error {
-	events := sse.NewReader(response.Body, int(c.limits.MaxMessage))
+	events := newMessageReader(response.Body, c.limits.MaxMessage)
 	defer events.Close()
 	var event sse.Event
 	for {

@@ -305,10 +305,7 @@ func (x *exchange) checkParams(t *target) *jsonrpc.Error {
 		if err != nil || len(params) == 0 {
 			return nil // The client must not have used a tool whose definition is wrong, and has no headers for it.
 		}
-		if err := mirror.Check(x.r.Header, params, fields[1].Of(x.body)); err != nil {
-			return &jsonrpc.Error{Code: jsonrpc.CodeHeaderMismatch, Message: err.Error()}
-		}
-		return nil
+		return asRefusal(mirror.Check(x.r.Header, params, fields[1].Of(x.body)))
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ import (
 	"sync"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 )
 
 // errNotTaken is why a notification or an answer was not delivered.
@@ -39,7 +40,7 @@ func (x *exchange) notification() {
 		if request, ok := x.session.cancelled(x.body, x.message.Params); ok {
 			request.cancel(errCancelledByClient) // Servers need not end a cancelled request's stream.
 		} else {
-			delivered.Go(func() { x.tellReplicas(ctx) })
+			x.tellPeers(false) // One of them may hold the request.
 		}
 	}
 	for _, t := range targets {
@@ -66,8 +67,8 @@ func (x *exchange) concerned() ([]*target, []byte) {
 			}
 			return nil, nil // Its target is gone.
 		}
-		if x.fromReplica() {
-			return nil, nil // Which has told the targets.
+		if peer.FromPeer(x.r.Context()) {
+			return nil, nil // The replica that the client asked tells the targets.
 		}
 	case "notifications/progress":
 		if t, body := x.progressed(); t != nil {
@@ -121,7 +122,7 @@ func (x *exchange) response() {
 		return
 	}
 	if asked.Home != "" && asked.Home != x.self() {
-		if x.fromReplica() || !x.forwardHome(asked.Home) {
+		if peer.FromPeer(x.r.Context()) || !x.forwardHome(asked.Home) {
 			writeHTTPError(x.w, nil, unknown)
 		}
 		return

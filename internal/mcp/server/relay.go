@@ -201,7 +201,7 @@ func (x *exchange) relayStream(
 	stream := x.newEventStream(x.w)
 	defer stream.stop()
 	stream.start()
-	events := sse.NewReader(response.Body, int(x.limits.MaxMessage))
+	events := newMessageReader(response.Body, x.limits.MaxMessage)
 	defer events.Close()
 	owner := &streamOwner{Server: x.Server, r: x.r, backend: x.backend, session: x.session, target: t, upstream: us}
 	var (

@@ -213,6 +213,9 @@ func (x *exchange) invalidParams(err error) {
 func (x *exchange) find(kind federation.Kind, name string) (federation.Entry, *jsonrpc.Error) {
 	var failed []targetError
 	for _, refresh := range []bool{false, true} {
+		if refresh && !x.session.mayRefresh(kind) {
+			break
+		}
 		var catalogue *federation.Catalogue
 		catalogue, failed = x.catalogue(x.r.Context(), kind, refresh)
 		if entry, ok := x.lookUp(catalogue, kind, name); ok {
@@ -327,6 +330,8 @@ func (x *exchange) rememberLogLevel() {
 		x.session.mu.Lock()
 		x.session.logLevel = slices.Clone(params)
 		x.session.mu.Unlock()
-		x.tellKept(x.backend.targets...)
+		if slices.ContainsFunc(x.backend.targets, x.keepsFor) {
+			x.tellPeers(true)
+		}
 	}
 }

@@ -61,6 +61,8 @@ type clientSession struct {
 	inFlight map[string]*inFlight // by the request's raw id
 	listings map[sessionListing]*listing
 	merged   [federation.Kinds]merged
+	// refreshed is when targets were last asked for a list because of a name that nobody had.
+	refreshed [federation.Kinds]time.Time
 	// weight is how many bytes of lists it holds; it belongs to sessions, and its mutex.
 	weight int
 	// logLevel is the params of the client's last logging/setLevel, for servers that come later.
@@ -280,6 +282,22 @@ func (s *Server) startLate(cs *clientSession, t *target) *lateSession {
 		}
 	})
 	return late
+}
+
+// refreshPause is how long after targets were asked for a list because nobody had a name they are not asked again for that
+// reason: a client that goes on calling what does not exist is no load on all the servers.
+const refreshPause = time.Second
+
+// mayRefresh returns whether targets may be asked once more for a list, and notes that they are.
+func (cs *clientSession) mayRefresh(kind federation.Kind) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	now := time.Now()
+	if now.Sub(cs.refreshed[kind]) < refreshPause {
+		return false
+	}
+	cs.refreshed[kind] = now
+	return true
 }
 
 // tellMade wakes those that wait for a target to be there.
