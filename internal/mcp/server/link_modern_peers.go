@@ -17,32 +17,34 @@ limitations under the License.
 package server
 
 import (
+	"context"
+	"slices"
+
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 )
 
 // What a server of the modern era does for a legacy client may be spread over replicas: each request is one by itself, and
 // ends with its connection; each stream listens for itself. What the client says of them is told to all replicas. (A legacy
-// server keeps that, with its session.)
+// server keeps that by itself, with its session.)
 
-// keepsFor returns whether the session keeps here, in place of the target, what the client subscribes to and which log
-// messages it wants.
-func (x *exchange) keepsFor(t *target) bool {
-	if us, ok := x.session.existing(t); ok {
-		return us.era() == eraModern
+// tellReplicas hands the client's message to all other replicas, unless it comes from one.
+func (x *exchange) tellReplicas(ctx context.Context) {
+	if x.peers != nil && !x.fromReplica() {
+		x.peers.Tell(ctx, x.r, x.body, x.backend.Key)
 	}
-	return t.era.current() == eraModern
 }
 
-// tellPeers has the other replicas take the client's message too, unless it comes from one. With wait, they have taken it when
-// the client is answered.
-func (x *exchange) tellPeers(wait bool) {
-	switch {
-	case x.peers == nil || peer.FromPeer(x.r.Context()):
-	case wait:
-		x.peers.Tell(x.r.Context(), x.r, x.body, x.backend.Key)
-	default:
-		r, body := x.r.Clone(x.running), x.body
-		x.background.Go(func() { x.peers.Tell(x.running, r, body, x.backend.Key) })
+// fromReplica returns whether another replica has sent the message, which it has from the client.
+func (x *exchange) fromReplica() bool { return peer.FromPeer(x.r.Context()) }
+
+// tellKept tells all replicas of a message that changes what a session has, if one of these targets leaves it to the gateway
+// to keep that.
+func (x *exchange) tellKept(targets ...*target) {
+	if slices.ContainsFunc(targets, func(t *target) bool {
+		us, ok := x.session.existing(t)
+		return ok && us.era() == eraModern || !ok && t.era.current() == eraModern
+	}) {
+		x.tellReplicas(x.r.Context())
 	}
 }
 

@@ -23,7 +23,6 @@ import (
 	"sync"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 )
 
 // errNotTaken is why a notification or an answer was not delivered.
@@ -40,7 +39,7 @@ func (x *exchange) notification() {
 		if request, ok := x.session.cancelled(x.body, x.message.Params); ok {
 			request.cancel(errCancelledByClient) // Servers need not end a cancelled request's stream.
 		} else {
-			x.tellPeers(false) // One of them may hold the request.
+			delivered.Go(func() { x.tellReplicas(ctx) })
 		}
 	}
 	for _, t := range targets {
@@ -67,8 +66,8 @@ func (x *exchange) concerned() ([]*target, []byte) {
 			}
 			return nil, nil // Its target is gone.
 		}
-		if peer.FromPeer(x.r.Context()) {
-			return nil, nil // The replica that the client asked tells the targets.
+		if x.fromReplica() {
+			return nil, nil // Which has told the targets.
 		}
 	case "notifications/progress":
 		if t, body := x.progressed(); t != nil {
@@ -122,7 +121,7 @@ func (x *exchange) response() {
 		return
 	}
 	if asked.Home != "" && asked.Home != x.self() {
-		if peer.FromPeer(x.r.Context()) || !x.forwardHome(asked.Home) {
+		if x.fromReplica() || !x.forwardHome(asked.Home) {
 			writeHTTPError(x.w, nil, unknown)
 		}
 		return

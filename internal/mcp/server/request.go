@@ -330,8 +330,6 @@ func (x *exchange) rememberLogLevel() {
 		x.session.mu.Lock()
 		x.session.logLevel = slices.Clone(params)
 		x.session.mu.Unlock()
-		if slices.ContainsFunc(x.backend.targets, x.keepsFor) {
-			x.tellPeers(true)
-		}
+		x.tellKept(x.backend.targets...)
 	}
 }

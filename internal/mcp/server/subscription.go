@@ -45,7 +45,7 @@ func (x *exchange) noteSubscription(t *target, own, name string) {
 	default:
 		return
 	}
-	x.tellPeers(x.keepsFor(t)) // One of them may have the stream that it is for, or begin another session with the server.
+	x.tellKept(t)
 }
 
 func (cs *clientSession) subscribe(to subscription, name string) {
