@@ -77,6 +77,7 @@ func newProxyCommand() *cobra.Command {
 	f.StringSliceVar(&o.Peers, "peers", nil,
 		"HOST:PORT of a name that resolves to the addresses of all replicas, like that of a headless Service, or the HOST:PORT of "+
 			"each; required with --peer-bind-address")
+	addProfilingFlag(f, &o.Profiling)
 	f.BoolVar(&flags.exitWithParent, "exit-with-parent", false,
 		"end when standard input does, so that this process never outlives the one that started it")
 	f.BoolVar(&o.AllowLoopbackUpstreams, "allow-loopback-upstreams", false, "permit MCP servers on loopback addresses; for development")

@@ -69,6 +69,7 @@ func newStandaloneCommand() *cobra.Command {
 			"address can use the MCP servers")
 	f.StringVar(&o.AdminAddress, "admin-address", "",
 		"HOST:PORT of the admin endpoint: /metrics, /healthz, /readyz, /config (default: none)")
+	addProfilingFlag(f, &o.Profiling)
 	f.StringVar(&o.SessionKeyFile, "session-key-file", "",
 		"file with the keys that seal sessions, made if it is not there; processes that share it serve each other's sessions "+
 			"(default: keys that last as long as the process)")
@@ -107,6 +108,9 @@ func (f *standaloneFlags) complete(stdout, stderr io.Writer) error {
 	}
 	if err := f.telemetry.check(); err != nil {
 		return err
+	}
+	if o.Profiling && o.AdminAddress == "" {
+		return errors.New("--pprof needs --admin-address: profiles are served there")
 	}
 	if o.AdminAddress != "" {
 		if err := checkAdminAddress(o.AdminAddress); err != nil {

@@ -44,6 +44,8 @@ type Options struct {
 	BindAddress string
 	// AdminAddress is "host:port" of the admin endpoint; empty for none.
 	AdminAddress string
+	// Profiling adds /debug/pprof to the admin endpoint, for requests from this machine only.
+	Profiling bool
 	// SessionKeyFile has the keys that seal sessions; empty for keys that last as long as the process. A file that is not
 	// there is made.
 	SessionKeyFile string

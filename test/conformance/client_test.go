@@ -118,7 +118,7 @@ const (
 	// eraVariable has what everything-client is to speak.
 	eraVariable = "CONFORMANCE_CLIENT_ERA"
 	// clientTimeout is how long everything-client may take.
-	clientTimeout = time.Minute
+	clientTimeout = 30 * time.Second
 )
 
 // clientMain returns the exit status of everything-client.

@@ -150,9 +150,20 @@ func (x *exchange) answer(begun initializedTargets, params *clientInitialize, op
 }
 
 // openUpstream sends an initialize to a target and returns its session and its answer. The session's version is empty
-// if the server refused.
+// if the server refused. A server that turns out to be of another era than was known is asked once more.
 func (s *Server) openUpstream(ctx context.Context, c *upstreamCall) (upstreamSession, []byte, error) {
+	us, answer, err := s.openUpstreamOnce(ctx, c)
+	if errors.Is(err, errEraChanged) {
+		if us, answer, err = s.openUpstreamOnce(ctx, c); errors.Is(err, errEraChanged) {
+			err = &upstream.Error{Target: c.target.Name, Reason: err.Error(), Err: err}
+		}
+	}
+	return us, answer, err
+}
+
+func (s *Server) openUpstreamOnce(ctx context.Context, c *upstreamCall) (upstreamSession, []byte, error) {
 	t := c.target
+	c.upstream.version = ""
 	if t.Protocol == config.StreamableHTTP {
 		speaks, err := s.eraOf(ctx, t)
 		if err != nil {

@@ -85,7 +85,7 @@ func (x *exchange) passOn(t *target, body []byte) error {
 		return err
 	}
 	defer closeBody(response)
-	if refusesModern(response) {
+	if refusesModern(response, x.id()) {
 		t.era.forget(eraModern)
 		return errEraChanged
 	}
@@ -101,24 +101,25 @@ func (x *exchange) passOn(t *target, body []byte) error {
 	return nil
 }
 
-// refusesModern returns whether a server refused a modern request because it speaks the legacy revisions only: another server
-// has taken the place of the one that was probed. The body can still be read afterwards.
-func refusesModern(response *http.Response) bool {
+// refusesModern returns whether a server refused a modern request with that id because it speaks the legacy revisions only:
+// another server has taken the place of the one that was probed. An error that has the request's id comes from whoever took
+// the request, unless its code is one that servers of the modern era don't use. The body can still be read afterwards.
+func refusesModern(response *http.Response, id []byte) bool {
 	switch response.StatusCode {
 	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed:
 	default:
 		return false
 	}
 	body, err := peek(response)
-	if err != nil {
+	if err != nil || isModernError(body) {
 		return false
 	}
-	switch code := errorCode(body); code {
-	case jsonrpc.CodeTransport, jsonrpc.CodeSessionNotFound, 0:
+	switch errorCode(body) {
+	case jsonrpc.CodeTransport, jsonrpc.CodeSessionNotFound, jsonrpc.CodeUnsupportedVersion:
 		return true
-	default:
-		return code == jsonrpc.CodeUnsupportedVersion && !isModernError(body)
 	}
+	var m jsonrpc.Message
+	return jsonrpc.Scan(body, &m) != nil || m.Kind != jsonrpc.Response || m.ID.Empty() || !sameID(body, m.ID, id)
 }
 
 // relayModernStream hands on a modern target's answer that is a stream.

@@ -373,7 +373,7 @@ func (o *streamOwner) renameURI(data []byte, at jsonrpc.Span) []jsonrpc.Edit {
 // cancellation names the request that it cancels.
 func (o *streamOwner) seal(edits []jsonrpc.Edit, data []byte, id jsonrpc.Span) ([]jsonrpc.Edit, error) {
 	sealed, err := o.keys.Load().SealServerRequest(o.session.SID, session.ServerRequestID{
-		Service: o.target.hash, Upstream: o.upstream.hash(), ID: id.Of(data),
+		Service: o.target.hash, Home: o.home(), Upstream: o.upstream.hash(), ID: id.Of(data),
 	})
 	return append(edits, jsonrpc.Edit{Span: id, New: jsonrpc.AppendString(nil, sealed)}), err
 }

@@ -31,7 +31,6 @@ import (
 
 // request answers a request, or has a target answer it. A target that is the whole Backend gets it as it is.
 func (x *exchange) request() {
-	x.tellPeers()
 	kind, isList := federation.KindOfList(x.message.Method)
 	only := x.backend.only()
 	switch {
@@ -329,7 +328,8 @@ func (x *exchange) rememberLogLevel() {
 	const maxParams = 1 << 10
 	if params := x.message.Params.Of(x.body); len(params) > 0 && len(params) <= maxParams {
 		x.session.mu.Lock()
-		defer x.session.mu.Unlock()
 		x.session.logLevel = slices.Clone(params)
+		x.session.mu.Unlock()
+		x.tellKept(x.backend.targets...)
 	}
 }

@@ -75,6 +75,8 @@ type Server struct {
 	current  atomic.Pointer[Snapshot]
 	updating sync.Mutex
 	sessions *sessions
+	inputs   inputs
+	warned   warnedOf
 	// requestIDs makes the ids of the gateway's own requests different from each other.
 	requestIDs atomic.Uint64
 	// parked are modern clients' requests whose servers want to know something first.
@@ -98,6 +100,7 @@ func New(o Options) *Server {
 		allowedOrigins: o.AllowedOrigins,
 		peers:          o.Peers,
 		sessions:       newSessions(),
+		warned:         newWarnedOf(),
 	}
 	s.running, s.stop = context.WithCancel(context.Background())
 	s.draining, s.drain = context.WithCancel(s.running)
