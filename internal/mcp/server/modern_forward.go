@@ -77,7 +77,7 @@ func (x *exchange) passOn(t *target, body []byte) error {
 	watch := newWatchdog(cancel, limit)
 	defer watch.stop()
 	header := x.upstreamHeader(x.r.Header, upstreamSession{version: modernVersion})
-	if x.own != "" {
+	if x.own != "" && mirror.NameKey(x.message.Method) != "" {
 		header[headerName] = []string{mirror.Encode(x.own)}
 	}
 	response, _, err := x.upstream.Do(ctx, t.requests, &upstream.Request{Method: http.MethodPost, Header: header, Body: body})

@@ -1,0 +1,63 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package server
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/mirror"
+)
+
+func TestHeadersThatMirrorAMessageGoWithNoOther(t *testing.T) {
+	legacy, modern := newFakeServer(t).withTools("A", "echo"), newFakeModern(t, "B")
+	modern.set(func() {
+		modern.lists["resources/templates/list"] = `{"resultType":"complete","resourceTemplates":[{"uriTemplate":"demo://item/{id}","name":"i"}],"ttlMs":0,"cacheScope":"public"}`
+	})
+	g := newGateway(t, []config.Target{legacy.named("a"), modern.named("b")})
+	header := map[string]string{"Mcp-Param-Region": "eu", "Traceparent": "00-1-2-01"}
+	g.result(modernPost{method: "tools/call", params: `"name":"echo"`, header: header})
+	g.result(modernPost{method: "tools/call", params: `"name":"b_echo"`, header: header})
+	for _, seen := range legacy.seen {
+		for name := range seen.header {
+			if strings.HasPrefix(name, "Mcp-") && name != "Mcp-Session-Id" && name != "Mcp-Protocol-Version" {
+				t.Errorf("%s was sent with %s", name, seen.body)
+			}
+		}
+	}
+	if got := legacy.requests("tools/call"); len(got) != 1 || got[0].header.Get("Traceparent") != "00-1-2-01" {
+		t.Errorf("got %v", got)
+	}
+	for _, seen := range modern.requests("tools/list") {
+		for name := range seen.header {
+			if strings.HasPrefix(name, mirror.HeaderParamPrefix) {
+				t.Errorf("%s was sent with %s", name, seen.body)
+			}
+		}
+	}
+	called := modern.requests("tools/call")
+	if len(called) != 1 || called[0].header.Get("Mcp-Name") != "echo" || called[0].header.Get("Mcp-Param-Region") != "eu" {
+		t.Errorf("got %v", called)
+	}
+	t.Run("completions have no name to mirror", func(t *testing.T) {
+		got := g.result(modernPost{method: "completion/complete", params: `"ref":{"type":"ref/prompt","name":"b_ask"},"argument":{"name":"x","value":""}`})
+		if !strings.Contains(got, `"by":"B"`) || !strings.Contains(got, `"name":"ask"`) {
+			t.Errorf("got %s", got)
+		}
+	})
+}
