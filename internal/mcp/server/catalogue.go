@@ -329,11 +329,15 @@ func (x *exchange) listHints(kind federation.Kind, failed []targetError) cacheHi
 	return hints
 }
 
+// ownID returns an id, raw, that no other request of the gateway's own has.
+func (s *Server) ownID() []byte {
+	return jsonrpc.AppendString(nil, "dynamic-mcp-"+strconv.FormatUint(s.requestIDs.Add(1), 10))
+}
+
 // ask sends a request of the gateway's own to a target, within the client's session, and returns the result. An answer
 // that is an error is a *jsonrpc.Error.
 func (x *exchange) ask(ctx context.Context, t *target, method string, params []byte) ([]byte, upstreamSession, error) {
-	id := jsonrpc.AppendString(nil, "dynamic-mcp-"+strconv.FormatUint(x.requestIDs.Add(1), 10))
-	body := append([]byte(`{"jsonrpc":"2.0","id":`), id...)
+	body := append([]byte(`{"jsonrpc":"2.0","id":`), x.ownID()...)
 	body = append(body, `,"method":`...)
 	body = jsonrpc.AppendString(body, method)
 	body = append(body, `,"params":`...)

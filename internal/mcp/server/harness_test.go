@@ -317,6 +317,8 @@ type fakeServer struct {
 	initializeResult string
 	// initializeError, if set, is the error of initialize.
 	initializeError string
+	// beforeInitialize, if not nil, is called before initialize is answered.
+	beforeInitialize func()
 	// name and tools are what withTools made of the server; stalls is the method that it never answers.
 	name   string
 	tools  []string
@@ -409,8 +411,11 @@ func (f *fakeServer) serve(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodDelete {
 		delete(f.sessions, id)
 	}
-	result, failure, stalls := f.initializeResult, f.initializeError, f.stalls
+	result, failure, stalls, before := f.initializeResult, f.initializeError, f.stalls, f.beforeInitialize
 	f.mu.Unlock()
+	if m.Method == "initialize" && before != nil {
+		before()
+	}
 	switch {
 	case m.Method == "initialize" && stalls == m.Method:
 		<-r.Context().Done()

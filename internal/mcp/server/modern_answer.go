@@ -19,6 +19,7 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 )
@@ -28,12 +29,14 @@ func (c *bridgedCall) notified(x *exchange, answer *bridgedAnswer, in *incoming)
 	var field [1]jsonrpc.Span
 	switch in.message.Method {
 	case "notifications/message":
-		if x.modern.logLevel != "" {
+		// Not every server heeds, or is told, from which level on they are wanted.
+		level := slices.Index(logLevels, levelOf(in.message.Params.Of(in.data)))
+		if wanted := slices.Index(logLevels, x.modern.logLevel); wanted >= 0 && level >= wanted {
 			answer.notify(in.data)
 		}
 	case "notifications/progress":
 		token := progressToken(x.body, x.message.Params).Of(x.body)
-		if jsonrpc.Lookup(in.data, in.message.Params, []string{"progressToken"}, field[:]) != nil ||
+		if jsonrpc.Lookup(in.data, in.message.Params, []string{"progressToken"}, field[:]) != nil || field[0].Empty() ||
 			!sameID(in.data, field[0], c.token) || len(token) == 0 {
 			return
 		}

@@ -17,14 +17,14 @@ limitations under the License.
 package server
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/federation"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
@@ -35,6 +35,11 @@ import (
 func (x *exchange) bridge(t *target, body []byte) error {
 	if _, isList := federation.KindOfList(x.message.Method); isList {
 		return x.bridgeList(t)
+	}
+	if level := x.modern.logLevel; level != "" && !slices.Contains(logLevels, level) {
+		x.fail(&jsonrpc.Error{Code: jsonrpc.CodeInvalidParams,
+			Message: "Invalid params: " + metaLogLevel + " must be one of " + strings.Join(logLevels, ", ")})
+		return nil
 	}
 	if x.message.Method == "tools/call" {
 		if e := x.checkParams(t); e != nil {
@@ -110,7 +115,7 @@ type bridgedCall struct {
 	session *clientSession // For this call alone, or the audience's if the server keeps no sessions.
 	shared  bool           // The latter.
 	us      upstreamSession
-	// id and token are the id and the progress token by which the server knows the request, raw.
+	// id and token are the id and the progress token by which the server knows the request, raw; token is nil if it has none.
 	id, token []byte
 	digest    [16]byte
 
@@ -129,15 +134,21 @@ var errClientGone = fmt.Errorf("the client has gone: %w", context.Canceled)
 
 // beginBridged sends a request to a legacy target.
 func (x *exchange) beginBridged(t *target, body []byte) (*bridgedCall, error) {
-	c := &bridgedCall{
-		Server: x.Server, target: t, id: bytes.Clone(x.id()), token: bytes.Clone(progressToken(x.body, x.message.Params).Of(x.body)),
-		digest: x.digest(), incoming: make(chan incoming),
-	}
+	c := &bridgedCall{Server: x.Server, target: t, digest: x.digest(), incoming: make(chan incoming)}
 	c.ctx, c.cancel = context.WithCancelCause(x.running)
-	stop := context.AfterFunc(x.r.Context(), func() { c.cancel(errClientGone) })
-	defer stop()
 	if err := c.open(x); err != nil {
 		c.cancel(err)
+		return nil, err
+	}
+	if x.r.Context().Err() != nil {
+		c.end(false)
+		return nil, errClientGone
+	}
+	stop := context.AfterFunc(x.r.Context(), func() { c.cancel(errClientGone) })
+	defer stop()
+	body, err := c.rename(body)
+	if err != nil {
+		c.end(false)
 		return nil, err
 	}
 	c.watch = newWatchdog(c.cancel, x.limits.CallTimeout)
@@ -145,7 +156,8 @@ func (x *exchange) beginBridged(t *target, body []byte) (*bridgedCall, error) {
 		c.listenFirst()
 	}
 	response, _, err := c.do(c.ctx, &upstreamCall{
-		target: t, session: c.session, upstream: c.us, method: http.MethodPost, header: x.upstreamHeader(bridgedHeader(x.r.Header), c.us), body: body,
+		target: t, session: c.session, upstream: c.us, method: http.MethodPost,
+		header: x.upstreamHeader(bridgedHeader(x.r.Header), c.us), body: body,
 	})
 	switch {
 	case err != nil:
@@ -179,9 +191,36 @@ func bridgedHeader(client http.Header) http.Header {
 	return h
 }
 
-// open makes the session that the call is made in.
+// rename gives the request an id of the gateway's own, which also is its progress token if it has one: calls of several clients
+// may share a session, and not every server can hold any integer.
+func (c *bridgedCall) rename(body []byte) ([]byte, error) {
+	var m jsonrpc.Message
+	if err := jsonrpc.Scan(body, &m); err != nil {
+		return nil, err
+	}
+	c.id = c.ownID()
+	edits := []jsonrpc.Edit{{Span: m.ID, New: c.id}}
+	if token := progressToken(body, m.Params); !token.Empty() {
+		c.token = c.id
+		edits = append(edits, jsonrpc.Edit{Span: token, New: c.id})
+	}
+	sortEdits(edits)
+	return jsonrpc.Splice(nil, body, edits...), nil
+}
+
+// open makes the session that the call is made in: one that nobody else uses, unless the server keeps none. It does not end with
+// the client, because a session that is half made can't be ended.
 func (c *bridgedCall) open(x *exchange) error {
-	if us, ok := x.session.existing(c.target); ok && us.id == "" && us.era() == eraLegacy && c.target.Protocol == config.StreamableHTTP {
+	ctx, cancel := context.WithTimeoutCause(c.ctx, x.limits.InitializeTimeout,
+		fmt.Errorf("it did not answer initialize within %s", x.limits.InitializeTimeout))
+	defer cancel()
+	us, err := x.upstreamSession(ctx, x.session, c.target)
+	switch {
+	case err != nil:
+		return err
+	case us.era() != eraLegacy:
+		return errEraChanged
+	case us.id == "":
 		c.session, c.us, c.shared = x.session, us, true
 		return nil
 	}
@@ -192,11 +231,9 @@ func (c *bridgedCall) open(x *exchange) error {
 	if x.modern.logLevel != "" {
 		c.session.logLevel = append(jsonrpc.AppendString([]byte(`{"level":`), x.modern.logLevel), '}')
 	}
-	ctx, cancel := context.WithTimeoutCause(c.ctx, x.limits.InitializeTimeout,
-		fmt.Errorf("it did not answer initialize within %s", x.limits.InitializeTimeout))
-	defer cancel()
-	var err error
-	c.us, _, err = x.initializeLate(ctx, c.session, c.target)
+	if c.us, _, err = x.initializeLate(ctx, c.session, c.target); err == nil && c.us.era() != eraLegacy {
+		return errEraChanged
+	}
 	return err
 }
 

@@ -47,27 +47,38 @@ func (c *bridgedCall) read(response *http.Response) {
 		}
 		c.pass(incoming{err: err})
 	case isJSON(response.Header):
-		data, err := io.ReadAll(io.LimitReader(response.Body, c.limits.MaxMessage+1))
-		in := incoming{data: data}
-		switch {
-		case err != nil:
-			in.err = errors.New(brokenOff(c.ctx))
-		case int64(len(data)) > c.limits.MaxMessage:
-			in.err = fmt.Errorf("its answer is larger than %d bytes", c.limits.MaxMessage)
-		case jsonrpc.Scan(data, &in.message) != nil || in.message.Kind != jsonrpc.Response ||
-			response.StatusCode != http.StatusOK && !passesOn(response.StatusCode):
-			in.err = statusError(response)
-		case in.message.ID.Empty() || string(in.message.ID.Of(data)) == "null":
-			// Servers refuse so what they can't read; there is only one request that it can be about.
-			in.data = jsonrpc.AppendError(nil, c.id, remoteError(data, in.message.Error))
-			_ = jsonrpc.Scan(in.data, &in.message) // It is the gateway's own.
-		}
-		c.pass(in)
+		c.pass(c.readJSON(response))
 	case response.StatusCode == http.StatusBadRequest, response.StatusCode == http.StatusNotFound:
 		c.pass(incoming{err: &refusedError{statusError(response)}})
 	default:
 		c.pass(incoming{err: statusError(response)})
 	}
+}
+
+// readJSON returns an answer that is one message.
+func (c *bridgedCall) readJSON(response *http.Response) (in incoming) {
+	data, err := io.ReadAll(io.LimitReader(response.Body, c.limits.MaxMessage+1))
+	in.data = data
+	switch {
+	case err != nil:
+		in.err = errors.New(brokenOff(c.ctx))
+	case int64(len(data)) > c.limits.MaxMessage:
+		in.err = fmt.Errorf("its answer is larger than %d bytes", c.limits.MaxMessage)
+	case response.StatusCode != http.StatusOK && !passesOn(response.StatusCode):
+		in.err = statusError(response)
+	case jsonrpc.Scan(data, &in.message) != nil || in.message.Kind != jsonrpc.Response:
+		if in.err = statusError(response); response.StatusCode == http.StatusOK {
+			in.err = errors.New("its answer is no JSON-RPC response")
+		}
+	case sameID(data, in.message.ID, c.id):
+	case in.message.Error.Empty():
+		in.err = errors.New("its answer is for another request")
+	default:
+		// Servers refuse so what they have not read; there is only one request that it can be about.
+		in.data = jsonrpc.AppendError(nil, c.id, remoteError(data, in.message.Error))
+		_ = jsonrpc.Scan(in.data, &in.message) // It is the gateway's own.
+	}
+	return in
 }
 
 // lastEvent is where a stream is to be resumed.
