@@ -62,12 +62,17 @@ func (c *bridgedCall) finish(answer *bridgedAnswer, in *incoming) {
 	if in.message.Result.Empty() {
 		e := remoteError(in.data, in.message.Error)
 		if e.Code == jsonrpc.CodeURLElicitationRequired {
-			if result := c.urlRequired(x, in.data, in.message.Error); result != nil {
+			if !x.declaresURLs() {
+				answer.fail(&jsonrpc.Error{Code: jsonrpc.CodeMissingClientCapability, Message: bounded(e.Message),
+					Data: []byte(`{"requiredCapabilities":{"elicitation":{"url":{}}}}`)})
+				return
+			}
+			if result := c.urlRequired(in.data, in.message.Error); result != nil {
 				answer.result(result)
 				return
 			}
 		}
-		answer.error(in.data, &in.message, e)
+		answer.error(in.data, &in.message, e.Code)
 		return
 	}
 	result := in.message.Result.Of(in.data)
@@ -110,18 +115,23 @@ func (a *bridgedAnswer) fail(e *jsonrpc.Error) {
 	a.send(modernStatus(e.Code), jsonrpc.AppendError(nil, a.id(), e))
 }
 
+// replacedCodes are codes that the modern era does not have, and what it has in their place.
+var replacedCodes = map[jsonrpc.Code]jsonrpc.Code{
+	jsonrpc.CodeResourceNotFound: jsonrpc.CodeInvalidParams, jsonrpc.CodeURLElicitationRequired: jsonrpc.CodeInternal,
+}
+
 // error hands on a server's error, as the modern era has it.
-func (a *bridgedAnswer) error(data []byte, m *jsonrpc.Message, e *jsonrpc.Error) {
+func (a *bridgedAnswer) error(data []byte, m *jsonrpc.Message, code jsonrpc.Code) {
 	edits := []jsonrpc.Edit{{Span: m.ID, New: a.id()}}
-	if e.Code == jsonrpc.CodeResourceNotFound {
-		var code [1]jsonrpc.Span
-		if jsonrpc.Lookup(data, m.Error, []string{"code"}, code[:]) == nil && !code[0].Empty() {
-			e.Code = jsonrpc.CodeInvalidParams
-			edits = append(edits, jsonrpc.Edit{Span: code[0], New: fmt.Append(nil, int(e.Code))})
+	if replaced, ok := replacedCodes[code]; ok {
+		var field [1]jsonrpc.Span
+		if jsonrpc.Lookup(data, m.Error, []string{"code"}, field[:]) == nil && !field[0].Empty() {
+			code = replaced
+			edits = append(edits, jsonrpc.Edit{Span: field[0], New: fmt.Append(nil, int(code))})
 		}
 	}
 	sortEdits(edits)
-	a.send(modernStatus(e.Code), jsonrpc.Splice(nil, data, edits...))
+	a.send(modernStatus(code), jsonrpc.Splice(nil, data, edits...))
 }
 
 func (a *bridgedAnswer) send(status int, data []byte) {

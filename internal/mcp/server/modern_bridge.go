@@ -52,14 +52,20 @@ func (x *exchange) bridge(t *target, body []byte) error {
 		x.invalidParams(err)
 		return nil
 	}
-	if token := x.requestState(); token != "" {
-		return x.resume(t, token, body)
+	state, err := x.requestState()
+	switch {
+	case err != nil:
+		x.invalidParams(err)
+		return nil
+	case !state.Empty():
+		return x.resume(t, state, body)
+	default:
+		return x.bridgeAnew(t, body)
 	}
-	return x.bridgeAnew(t, body)
 }
 
-// legacyBody leaves out of a request's params._meta what only the modern era has: servers that know both would take the
-// request for one of it.
+// legacyBody leaves out of a request's params what only the modern era has: servers that know both would take the request for one
+// of it.
 func legacyBody(body []byte) ([]byte, error) {
 	var m jsonrpc.Message
 	if err := jsonrpc.Scan(body, &m); err != nil {
@@ -70,6 +76,12 @@ func legacyBody(body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	input, err := jsonrpc.SetMembers(body, m.Params, jsonrpc.Member{Key: "inputResponses"}, jsonrpc.Member{Key: "requestState"})
+	if err != nil {
+		return nil, err
+	}
+	edits = append(edits, input...)
+	sortEdits(edits)
 	return jsonrpc.Splice(nil, body, edits...), nil
 }
 
@@ -127,6 +139,8 @@ type bridgedCall struct {
 	// asked are the server's requests to the client that have no answer yet.
 	asked []question
 	count int // Of all that it has asked.
+	// answering has a value for each answer that is on its way to the server.
+	answering chan struct{}
 }
 
 // errClientGone is why a call ends whose client has closed the connection. The target is not to blame: see upstream.Client.
@@ -134,7 +148,7 @@ var errClientGone = fmt.Errorf("the client has gone: %w", context.Canceled)
 
 // beginBridged sends a request to a legacy target.
 func (x *exchange) beginBridged(t *target, body []byte) (*bridgedCall, error) {
-	c := &bridgedCall{Server: x.Server, target: t, digest: x.digest(), incoming: make(chan incoming)}
+	c := &bridgedCall{Server: x.Server, target: t, digest: x.digest(), incoming: make(chan incoming), answering: make(chan struct{}, maxAnswering)}
 	c.ctx, c.cancel = context.WithCancelCause(x.running)
 	if err := c.open(x); err != nil {
 		c.cancel(err)
@@ -237,16 +251,6 @@ func (c *bridgedCall) open(x *exchange) error {
 	return err
 }
 
-// mayBeAsked returns whether the client has declared anything that a server may ask of it.
-func (x *exchange) mayBeAsked() bool {
-	var fields [3]jsonrpc.Span
-	capabilities := x.modern.capabilities
-	if jsonrpc.Lookup(capabilities, jsonrpc.Span{End: len(capabilities)}, []string{"elicitation", "sampling", "roots"}, fields[:]) != nil {
-		return false
-	}
-	return !fields[0].Empty() || !fields[1].Empty() || !fields[2].Empty()
-}
-
 // end ends the call here and, if it has no answer yet, with the server; and then its session.
 func (c *bridgedCall) end(unanswered bool) {
 	c.cancel(nil)
@@ -261,7 +265,7 @@ func (c *bridgedCall) end(unanswered bool) {
 		defer cancel()
 		if unanswered {
 			body := append([]byte(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":`), c.id...)
-			c.tell(ctx, append(body, "}}"...))
+			_ = c.tell(ctx, append(body, "}}"...)) // Its session ends in any case.
 		}
 		if !c.shared && c.us.id != "" {
 			c.endUpstream(ctx, c.target, c.us)
@@ -269,8 +273,8 @@ func (c *bridgedCall) end(unanswered bool) {
 	})
 }
 
-// tell sends a message that has no answer.
-func (c *bridgedCall) tell(ctx context.Context, body []byte) {
+// tell sends a message that has no answer. What the server makes of it is not looked at.
+func (c *bridgedCall) tell(ctx context.Context, body []byte) error {
 	header := http.Header{}
 	c.setOwnHeaders(header, c.us)
 	response, _, err := c.do(ctx, &upstreamCall{
@@ -278,9 +282,10 @@ func (c *bridgedCall) tell(ctx context.Context, body []byte) {
 	})
 	if err != nil {
 		c.log.Debug("Message not delivered", "backend", c.target.backend.Key, "target", c.target.Name, "error", err)
-		return
+		return err
 	}
 	closeBody(response)
+	return nil
 }
 
 // gatherTime is how long further requests of a server are waited for, so that the client is asked all of them together.
@@ -314,7 +319,7 @@ func (c *bridgedCall) serve(x *exchange) error {
 				c.finish(answer, &in)
 				return nil
 			case in.message.Kind == jsonrpc.Request:
-				c.take(&in)
+				c.take(x, &in)
 				if len(c.asked) > 0 && gathered == nil {
 					gathered = time.After(gatherTime)
 				}

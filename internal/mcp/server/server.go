@@ -26,6 +26,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
@@ -81,6 +82,8 @@ type Server struct {
 	requestIDs atomic.Uint64
 	// parked are modern clients' requests whose servers want to know something first.
 	parked parked
+	// inputTimeout is how long they may wait.
+	inputTimeout time.Duration
 	// connections are the clients over HTTP+SSE.
 	connections connections
 
@@ -100,6 +103,7 @@ func New(o Options) *Server {
 		allowedOrigins: o.AllowedOrigins,
 		peers:          o.Peers,
 		sessions:       newSessions(),
+		inputTimeout:   inputTimeout,
 		warned:         newWarnedOf(),
 	}
 	s.running, s.stop = context.WithCancel(context.Background())
