@@ -134,27 +134,33 @@ func sameListings(a, b []*listing) bool {
 func (x *exchange) listings(ctx context.Context, kind federation.Kind, refresh bool) ([]*listing, []targetError) {
 	targets := x.backend.targets
 	listings := make([]*listing, len(targets))
-	errs := x.eachTarget(ctx, targets, x.limits.ListTimeout, func(ctx context.Context, i int, t *target) error {
-		known := x.session.known(x.backend, t, kind)
-		listings[i] = known
-		if known != nil && known.fresh(time.Now()) && !refresh && t.usable() {
-			return nil
-		}
-		failures := x.backend.memory.failures
-		if failed, ok := failures.Get(sessionListing{t.hash, kind}); ok && !refresh && time.Now().Before(failed.until) {
-			return failed
-		}
-		asked, err := x.list(ctx, t, kind)
-		switch {
-		case err == nil:
-			listings[i] = asked
-			failures.Remove(sessionListing{t.hash, kind})
-		case x.r.Context().Err() == nil:
-			failures.Add(sessionListing{t.hash, kind}, &recentFailure{err, time.Now().Add(failureLifetime)})
-		}
+	errs := x.eachTarget(ctx, targets, x.limits.ListTimeout, func(ctx context.Context, i int, t *target) (err error) {
+		listings[i], err = x.listing(ctx, t, kind, refresh)
 		return err
 	})
 	return listings, errs
+}
+
+// listing returns a target's list: the one that is known, if it is fresh, or else what the target lists now. With an error it
+// returns what was known, nil if nothing was.
+func (x *exchange) listing(ctx context.Context, t *target, kind federation.Kind, refresh bool) (*listing, error) {
+	known := x.session.known(x.backend, t, kind)
+	if known != nil && known.fresh(time.Now()) && !refresh && t.usable() {
+		return known, nil
+	}
+	failures := x.backend.memory.failures
+	if failed, ok := failures.Get(sessionListing{t.hash, kind}); ok && !refresh && time.Now().Before(failed.until) {
+		return known, failed
+	}
+	asked, err := x.list(ctx, t, kind)
+	switch {
+	case err == nil:
+		failures.Remove(sessionListing{t.hash, kind})
+		return asked, nil
+	case x.r.Context().Err() == nil:
+		failures.Add(sessionListing{t.hash, kind}, &recentFailure{err, time.Now().Add(failureLifetime)})
+	}
+	return known, err
 }
 
 // failureLifetime is how long a target that did not list is not asked again only because another one's tool is called: it

@@ -17,8 +17,11 @@ limitations under the License.
 package server
 
 import (
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/mirror"
@@ -60,4 +63,65 @@ func TestHeadersThatMirrorAMessageGoWithNoOther(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 	})
+}
+
+func TestHeadersOfALegacyToolsParametersAreChecked(t *testing.T) {
+	const tool = `{"name":"echo","inputSchema":{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"},` +
+		`"deep":{"type":"object","properties":{"n":{"type":"integer","x-mcp-header":"N"}}}}}}`
+	server := newFakeServer(t).withTools("A", "echo")
+	usual := server.answer
+	server.answer = func(w http.ResponseWriter, r *http.Request, m *message) {
+		if m.Method == "tools/list" {
+			_, _ = fmt.Fprintf(contentJSON(w), `{"jsonrpc":"2.0","id":%s,"result":{"tools":[%s,{"name":"other"}]}}`, m.ID, tool)
+			return
+		}
+		usual(w, r, m)
+	}
+	second := newFakeServer(t).withTools("B", "echo")
+	second.answer = server.answer
+	g := newGateway(t, []config.Target{server.named("a"), second.named("b")})
+	for name, test := range map[string]struct {
+		tool, arguments string
+		header          map[string]string
+		refused         bool
+	}{
+		"as the arguments say":     {"echo", `{"region":"eu","deep":{"n":42}}`, map[string]string{"Mcp-Param-Region": "eu", "Mcp-Param-N": "42.0"}, false},
+		"in Base64":                {"echo", `{"region":"é"}`, map[string]string{"Mcp-Param-Region": "=?base64?w6k=?="}, false},
+		"nothing to mirror":        {"echo", `{"region":null}`, nil, false},
+		"missing":                  {"echo", `{"region":"eu"}`, nil, true},
+		"another value":            {"echo", `{"region":"eu"}`, map[string]string{"Mcp-Param-Region": "us"}, true},
+		"another value deep in it": {"echo", `{"deep":{"n":42}}`, map[string]string{"Mcp-Param-N": "43"}, true},
+		"without an argument":      {"echo", `{}`, map[string]string{"Mcp-Param-Region": "eu"}, true},
+		"by its qualified name":    {"b_echo", `{"region":"eu"}`, map[string]string{"Mcp-Param-Region": "us"}, true},
+		"of a tool without any":    {"other", `{"region":"eu"}`, map[string]string{"Mcp-Param-Region": "us"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g.t = t
+			p := modernPost{method: toolCall, params: `"name":"` + test.tool + `","arguments":` + test.arguments, header: test.header}
+			if test.refused {
+				refused(t, g.modern(p), 400, -32020, "Mcp-Param-")
+				return
+			}
+			g.result(p)
+		})
+	}
+}
+
+func TestServerThatDoesNotListCostsItsCallsNoTime(t *testing.T) {
+	server := newFakeServer(t).withTools("A", "echo")
+	usual := server.answer
+	server.answer = func(w http.ResponseWriter, r *http.Request, m *message) {
+		if m.Method == "tools/list" {
+			<-r.Context().Done()
+			return
+		}
+		usual(w, r, m)
+	}
+	g := newGateway(t, server.targets(), withLimits(func(l *config.Limits) { l.ListTimeout = 200 * time.Millisecond }))
+	for range 3 {
+		g.result(callEcho)
+	}
+	if n := len(server.requests("tools/list")); n != 1 {
+		t.Errorf("%d times asked", n)
+	}
 }

@@ -379,15 +379,12 @@ func (x *exchange) checkParams(t *target) *jsonrpc.Error {
 	if jsonrpc.Lookup(x.body, x.message.Params, []string{"name", "arguments"}, fields[:]) != nil {
 		return nil
 	}
-	l := x.session.known(x.backend, t, federation.Tools)
-	if l == nil || !l.fresh(time.Now()) {
-		ctx, cancel := context.WithTimeoutCause(x.r.Context(), x.limits.ListTimeout,
-			fmt.Errorf("it did not answer within %s", x.limits.ListTimeout))
-		defer cancel()
-		var err error
-		if l, err = x.list(ctx, t, federation.Tools); err != nil {
-			return nil //nolint:nilerr // The call itself finds out what is wrong.
-		}
+	ctx, cancel := context.WithTimeoutCause(x.r.Context(), x.limits.ListTimeout,
+		fmt.Errorf("it did not answer within %s", x.limits.ListTimeout))
+	defer cancel()
+	l, err := x.listing(ctx, t, federation.Tools, false)
+	if err != nil {
+		return nil //nolint:nilerr // The call itself finds out what is wrong.
 	}
 	name := x.own
 	if name == "" {
