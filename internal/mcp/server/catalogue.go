@@ -317,9 +317,10 @@ func (x *exchange) listPages(ctx context.Context, t *target, kind federation.Kin
 	}
 }
 
-// listHints is for how long a list of all targets may be kept: none may have changed its part by then, as far as they say.
+// listHints is for how long a list of all targets may be kept: none may have changed its part by then, as far as they say. That
+// there are no targets hardly lasts.
 func (x *exchange) listHints(kind federation.Kind, failed []targetError) cacheHints {
-	if len(failed) > 0 {
+	if len(failed) > 0 || len(x.backend.targets) == 0 {
 		return cacheHints{}
 	}
 	hints := cacheHints{ttl: listingLifetime, public: true}

@@ -176,10 +176,10 @@ func modernStatus(code jsonrpc.Code) int {
 func (x *exchange) fail(e *jsonrpc.Error) {
 	status := http.StatusOK
 	if x.modern != nil {
-		status = modernStatus(e.Code)
-		if e.Code == jsonrpc.CodeResourceNotFound {
-			e = &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: e.Message, Data: e.Data}
+		if replaced, ok := replacedCodes[e.Code]; ok {
+			e = &jsonrpc.Error{Code: replaced, Message: e.Message, Data: e.Data}
 		}
+		status = modernStatus(e.Code)
 	}
 	writeJSON(x.w, status, jsonrpc.AppendError(nil, x.id(), e))
 }
