@@ -43,7 +43,9 @@ type sseRequest struct {
 	token []byte
 	// relays is whether its answer is handed to the client with all that comes before the response.
 	relays bool
-	box    mailbox
+	// taken is called when the server has taken it.
+	taken func()
+	box   mailbox
 }
 
 // cancellable is what is to be known of a request to cancel it.
@@ -67,10 +69,10 @@ func relaysAll(method string) bool {
 	}
 }
 
-// begin sends a request to the server. What comes of it comes into its mailbox.
-func (c *sseConnection) begin(ctx context.Context, call *upstreamCall, m *jsonrpc.Message) (*sseRequest, error) {
+// begin sends a request to the server, and calls taken when the server has taken it. What comes of it comes into its mailbox.
+func (c *sseConnection) begin(ctx context.Context, call *upstreamCall, m *jsonrpc.Message, taken func()) (*sseRequest, error) {
 	token := progressToken(call.body, m.Params)
-	r := &sseRequest{sseConnection: c, relays: relaysAll(m.Method)}
+	r := &sseRequest{sseConnection: c, relays: relaysAll(m.Method), taken: taken}
 	r.original = bytes.Clone(m.ID.Of(call.body))
 	if !token.Empty() {
 		r.token = bytes.Clone(token.Of(call.body))
@@ -122,6 +124,7 @@ func (r *sseRequest) send(ctx context.Context, call *upstreamCall, body []byte) 
 	}
 	defer closeBody(response)
 	if isSuccess(response) {
+		r.taken()
 		return
 	}
 	refused := readRefused(response)
