@@ -27,6 +27,12 @@ TESTFLAGS ?=
 TEST_TIMEOUT ?= 20m
 # Of `make fuzz`: how long each target runs.
 FUZZTIME ?= 30s
+# Of `make bench`: rounds, the length of each window, regular expressions of the cells and targets, and more flags.
+ROUNDS ?= 5
+WINDOW ?= 1s
+CELLS ?= .*
+TARGETS ?= .*
+BENCHFLAGS ?=
 # Of `make run`: where the gateway and the two sample servers listen. From the command line only: PORT is a usual
 # environment variable.
 PORT = 8080
@@ -69,9 +75,20 @@ test: ## Run every test: unit, golden, CRD, envtest and end-to-end (PKG, TESTFLA
 	@KUBEBUILDER_ASSETS="$$(hack/envtest/assets.sh)" \
 		go test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PKG)
 
+.PHONY: test-conformance
+test-conformance: ## Of `make test`, the official MCP conformance suite alone, with what passes (TESTFLAGS).
+	@go test -race -v -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./test/conformance
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME each (default 30s).
 	@FUZZTIME=$(FUZZTIME) hack/fuzz.sh
+
+.PHONY: bench
+bench: build ## Compare the cost of a call with that of plain reverse proxies, in 5 minutes (ROUNDS, WINDOW, CELLS, TARGETS, BENCHFLAGS).
+	@CGO_ENABLED=0 hack/go-build.sh -trimpath -o $(BIN)/bench ./test/bench
+	$(call say,measuring; leave the machine alone meanwhile)
+	@DYNAMIC_MCP=$(BIN)/dynamic-mcp $(BIN)/bench compare -rounds='$(ROUNDS)' -window='$(WINDOW)' \
+		-cells='$(CELLS)' -targets='$(TARGETS)' $(BENCHFLAGS)
 
 .PHONY: envtest
 envtest: ## Print the folder of kube-apiserver, etcd and kubectl (KUBEBUILDER_ASSETS); get them first if need be.

@@ -45,6 +45,7 @@ type proxyFlags struct {
 	exitWithParent bool
 	logLevel       string
 	logFormat      string
+	telemetry      telemetryFlags
 	options        proxy.Options
 }
 
@@ -57,7 +58,7 @@ func newProxyCommand() *cobra.Command {
 			"from the API server, and goes on serving while that is away. The manager starts it by itself.",
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			return flags.run(command.Context(), command.InOrStdin(), command.ErrOrStderr())
+			return flags.run(command.Context(), command.InOrStdin(), command.OutOrStdout(), command.ErrOrStderr())
 		},
 	}
 	f, o := command.Flags(), &flags.options
@@ -76,15 +77,17 @@ func newProxyCommand() *cobra.Command {
 	f.StringSliceVar(&o.Peers, "peers", nil,
 		"HOST:PORT of a name that resolves to the addresses of all replicas, like that of a headless Service, or the HOST:PORT of "+
 			"each; required with --peer-bind-address")
+	addProfilingFlag(f, &o.Profiling)
 	f.BoolVar(&flags.exitWithParent, "exit-with-parent", false,
 		"end when standard input does, so that this process never outlives the one that started it")
 	f.BoolVar(&o.AllowLoopbackUpstreams, "allow-loopback-upstreams", false, "permit MCP servers on loopback addresses; for development")
 	addServingFlags(f, &o.AllowedOrigins, &o.DrainTimeout, 20*time.Second, &o.Limits)
+	addTelemetryFlags(f, &flags.telemetry)
 	addLogFlags(f, &flags.logLevel, &flags.logFormat, "json")
 	return command
 }
 
-func (f *proxyFlags) run(ctx context.Context, stdin io.Reader, stderr io.Writer) error {
+func (f *proxyFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
 	if err := f.complete(stderr); err != nil {
 		return err
 	}
@@ -93,6 +96,12 @@ func (f *proxyFlags) run(ctx context.Context, stdin io.Reader, stderr io.Writer)
 		return err
 	}
 	f.options.RestConfig = restConfig
+	observed, flush, err := f.telemetry.start(ctx, stdout, f.options.Log)
+	if err != nil {
+		return err
+	}
+	defer flush()
+	f.options.Telemetry = observed
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if f.exitWithParent {
@@ -123,6 +132,9 @@ func (f *proxyFlags) complete(stderr io.Writer) error {
 		return err
 	}
 	if err := completePeers(o, os.Getenv("POD_IP")); err != nil {
+		return err
+	}
+	if err := f.telemetry.check(); err != nil {
 		return err
 	}
 	log, err := newLogger(stderr, f.logLevel, f.logFormat)

@@ -39,6 +39,11 @@ func addServingFlags(f *pflag.FlagSet, origins *[]string, drain *time.Duration, 
 	f.DurationVar(&limits.CallTimeout, "call-timeout", limits.CallTimeout, "how long a server may be silent while it answers a call")
 }
 
+// addProfilingFlag adds the flag of commands with an admin endpoint.
+func addProfilingFlag(f *pflag.FlagSet, on *bool) {
+	f.BoolVar(on, "pprof", false, "serve Go profiles on the admin endpoint, /debug/pprof, to requests from this machine only")
+}
+
 // addLogFlags adds the flags of newLogger.
 func addLogFlags(f *pflag.FlagSet, level, format *string, formatDefault string) {
 	f.StringVar(level, "log-level", "info", "debug, info, warn or error")

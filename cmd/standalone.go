@@ -39,6 +39,7 @@ import (
 type standaloneFlags struct {
 	logLevel  string
 	logFormat string
+	telemetry telemetryFlags
 	options   standalone.Options
 }
 
@@ -68,10 +69,12 @@ func newStandaloneCommand() *cobra.Command {
 			"address can use the MCP servers")
 	f.StringVar(&o.AdminAddress, "admin-address", "",
 		"HOST:PORT of the admin endpoint: /metrics, /healthz, /readyz, /config (default: none)")
+	addProfilingFlag(f, &o.Profiling)
 	f.StringVar(&o.SessionKeyFile, "session-key-file", "",
 		"file with the keys that seal sessions, made if it is not there; processes that share it serve each other's sessions "+
 			"(default: keys that last as long as the process)")
 	addServingFlags(f, &o.AllowedOrigins, &o.DrainTimeout, 5*time.Second, &o.Limits)
+	addTelemetryFlags(f, &flags.telemetry)
 	addLogFlags(f, &flags.logLevel, &flags.logFormat, "text")
 	return command
 }
@@ -80,6 +83,12 @@ func (f *standaloneFlags) run(ctx context.Context, stdout, stderr io.Writer) err
 	if err := f.complete(stdout, stderr); err != nil {
 		return err
 	}
+	observed, flush, err := f.telemetry.start(ctx, stdout, f.options.Log)
+	if err != nil {
+		return err
+	}
+	defer flush()
+	f.options.Telemetry = observed
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return standalone.Run(ctx, f.options)
@@ -96,6 +105,12 @@ func (f *standaloneFlags) complete(stdout, stderr io.Writer) error {
 	}
 	if err := checkServingFlags(o.BindAddress, o.AllowedOrigins, o.DrainTimeout, &o.Limits); err != nil {
 		return err
+	}
+	if err := f.telemetry.check(); err != nil {
+		return err
+	}
+	if o.Profiling && o.AdminAddress == "" {
+		return errors.New("--pprof needs --admin-address: profiles are served there")
 	}
 	if o.AdminAddress != "" {
 		if err := checkAdminAddress(o.AdminAddress); err != nil {

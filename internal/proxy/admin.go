@@ -24,6 +24,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -46,24 +47,21 @@ type Admin struct {
 	// Config returns the configuration, which has no secrets, as a value to encode as JSON.
 	Config  func() any
 	Metrics prometheus.Gatherer
+	// Profiling adds /debug/pprof, for requests from this machine only.
+	Profiling bool
 }
 
 // serveAdmin serves the admin endpoint of one data plane until the context ends.
-func serveAdmin(ctx context.Context, listener net.Listener, data *dataPlane, registry prometheus.Gatherer, log *slog.Logger) error {
+func serveAdmin(ctx context.Context, listener net.Listener, data *dataPlane, registry prometheus.Gatherer, o *Options) error {
 	return Admin{
-		Ready: data.ready, KeyRing: data.keyRing, Config: func() any { return data.dump() }, Metrics: registry,
-	}.Serve(ctx, listener, log)
+		Ready: data.ready, KeyRing: data.keyRing, Config: func() any { return data.dump() }, Metrics: registry, Profiling: o.Profiling,
+	}.Serve(ctx, listener, o.Log)
 }
 
-// Serve serves the admin endpoint until the context ends: /metrics, /healthz, /readyz and /config.
+// Serve serves the admin endpoint until the context ends: /metrics, /healthz, /readyz, /config, and /debug/pprof if wanted.
 func (a Admin) Serve(ctx context.Context, listener net.Listener, log *slog.Logger) error {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.Metrics, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	mux.HandleFunc("GET /readyz", a.serveReady)
-	mux.HandleFunc("GET /config", a.serveConfig)
 	s := &http.Server{
-		Handler:           mux,
+		Handler:           a.handler(),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,
@@ -76,6 +74,20 @@ func (a Admin) Serve(ctx context.Context, listener net.Listener, log *slog.Logge
 		return fmt.Errorf("serve the admin endpoint: %w", err)
 	}
 	return nil
+}
+
+func (a Admin) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.Metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", a.serveReady)
+	mux.HandleFunc("GET /config", thisMachineOnly(a.serveConfig))
+	if a.Profiling {
+		mux.HandleFunc("GET /debug/pprof/", thisMachineOnly(pprof.Index))
+		mux.HandleFunc("GET /debug/pprof/profile", thisMachineOnly(pprof.Profile))
+		mux.HandleFunc("GET /debug/pprof/trace", thisMachineOnly(pprof.Trace))
+	}
+	return mux
 }
 
 // serveReady answers 200 once a snapshot is served on all ports: with ?generation=N, one of that generation of the
@@ -114,14 +126,21 @@ type configDump struct {
 	Backends   map[string]*config.Backend
 }
 
-// serveConfig shows the snapshot, to this machine only, and not to a web page whose name was made to resolve to this
-// machine. There are no secrets in it: certificates are public, and keys are elsewhere.
-func (a Admin) serveConfig(w http.ResponseWriter, r *http.Request) {
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !from.Addr().Unmap().IsLoopback() || !namesLoopback(r.Host) {
-		http.Error(w, "/config is for requests from this machine only", http.StatusForbidden)
-		return
+// thisMachineOnly serves requests from this machine only, and not those of a web page whose name was made to resolve to
+// this machine.
+func thisMachineOnly(serve http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		from, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err != nil || !from.Addr().Unmap().IsLoopback() || !namesLoopback(r.Host) {
+			http.Error(w, r.URL.Path+" is for requests from this machine only", http.StatusForbidden)
+			return
+		}
+		serve(w, r)
 	}
+}
+
+// serveConfig shows the snapshot. There are no secrets in it: certificates are public, and keys are elsewhere.
+func (a Admin) serveConfig(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")

@@ -39,7 +39,7 @@ func serveAdminOf(p *plane) func(path string) answer {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- serveAdmin(ctx, listener, p.dataPlane, p.registry, p.log) }()
+	go func() { done <- serveAdmin(ctx, listener, p.dataPlane, p.registry, &Options{Log: p.log}) }()
 	p.t.Cleanup(func() {
 		cancel()
 		if err := within(p.t, "the end of the admin endpoint", done); err != nil {
@@ -138,6 +138,7 @@ func TestAdminEndpointSaysWhichKeysThereAre(t *testing.T) {
 		}
 		return config
 	}
+	p.mcp.UpdateKeys(nil) // as it begins
 	check(http.StatusServiceUnavailable, "")
 	first := newKeys(t)
 	p.updateKeys(first)
@@ -160,8 +161,9 @@ func TestAdminEndpointSaysWhichKeysThereAre(t *testing.T) {
 	}
 }
 
-func TestConfigIsForThisMachineOnly(t *testing.T) {
+func TestConfigAndProfilesAreForThisMachineOnly(t *testing.T) {
 	p := newPlane(t)
+	admin := Admin{Config: func() any { return p.dump() }, Metrics: p.registry, Profiling: true}.handler()
 	for _, c := range []struct {
 		from, host string
 		want       int
@@ -180,15 +182,29 @@ func TestConfigIsForThisMachineOnly(t *testing.T) {
 		{"127.0.0.1:4711", "localhost.evil.example", http.StatusForbidden},
 		{"127.0.0.1:4711", "", http.StatusForbidden},
 	} {
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/config", nil)
-		r.RemoteAddr, r.Host = c.from, c.host
-		w := httptest.NewRecorder()
-		Admin{Config: func() any { return p.dump() }}.serveConfig(w, r)
-		if w.Code != c.want {
-			t.Errorf("from %q with Host %q: got %d, want %d", c.from, c.host, w.Code, c.want)
+		for _, path := range []string{"/config", "/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/profile?seconds=1", "/debug/pprof/trace?seconds=1"} {
+			if c.want == http.StatusOK && strings.Contains(path, "seconds") {
+				continue // takes a second
+			}
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+			r.RemoteAddr, r.Host = c.from, c.host
+			w := httptest.NewRecorder()
+			admin.ServeHTTP(w, r)
+			if w.Code != c.want {
+				t.Errorf("%s from %q with Host %q: got %d, want %d", path, c.from, c.host, w.Code, c.want)
+			}
+			if w.Code != http.StatusOK && strings.Contains(w.Body.String(), "{") {
+				t.Errorf("%s from %q with Host %q: got %s", path, c.from, c.host, w.Body)
+			}
 		}
-		if w.Code != http.StatusOK && strings.Contains(w.Body.String(), "{") {
-			t.Errorf("from %q with Host %q: got %s", c.from, c.host, w.Body)
+	}
+}
+
+func TestProfilesAreOffUnlessAskedFor(t *testing.T) {
+	get := serveAdminOf(newPlane(t))
+	for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/profile"} {
+		if a := get(path); a.status != http.StatusNotFound {
+			t.Errorf("%s: got %d", path, a.status)
 		}
 	}
 }

@@ -35,6 +35,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/httproute"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/server"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
 )
 
@@ -53,13 +54,13 @@ type port struct {
 
 // dataPlane serves the newest snapshot that could be compiled and bound.
 type dataPlane struct {
-	mcp     *server.Server
-	metrics *metrics
-	log     *slog.Logger
-	bind    string
+	mcp       *server.Server
+	metrics   *metrics
+	telemetry *telemetry.Telemetry
+	log       *slog.Logger
+	bind      string
 
 	current atomic.Pointer[snapshot]
-	keys    atomic.Pointer[session.KeyRing] // What mcp has; nil until there are any.
 
 	// running ends when no request may go on any longer.
 	running context.Context
@@ -74,9 +75,9 @@ type dataPlane struct {
 	draining  bool           // Nothing is bound or reported any more.
 }
 
-func newDataPlane(o Options, mcp *server.Server, m *metrics) *dataPlane {
+func newDataPlane(o Options, mcp *server.Server, m *metrics, t *telemetry.Telemetry) *dataPlane {
 	d := &dataPlane{
-		mcp: mcp, metrics: m, log: o.Log, bind: o.BindAddress,
+		mcp: mcp, metrics: m, telemetry: t, log: o.Log, bind: o.BindAddress,
 		listeners: map[int32]*listener{},
 		problem:   errors.New("no configuration yet"),
 	}
@@ -94,6 +95,7 @@ func (d *dataPlane) apply(c *translate.Config) error {
 		d.report(err)
 		return err
 	}
+	d.telemetry.SetBackends(c.Backends) // Before there are requests for them.
 	next := &snapshot{config: c, ports: ports, backends: d.mcp.Update(c.Backends)}
 	d.current.Store(next)
 	d.metrics.applied(c)
@@ -128,12 +130,12 @@ func (d *dataPlane) report(problem error) {
 	}
 }
 
-// updateKeys changes the keys that seal sessions. It is in this order that the ring which is told is one that is used.
+// updateKeys changes the keys that seal sessions.
 func (d *dataPlane) updateKeys(keys *session.KeyRing) {
-	d.mcp.UpdateKeys(keys)
-	if before := d.keys.Swap(keys); before != nil && before.ID() != keys.ID() {
+	if before := d.keyRing(); before != "" && before != keys.ID() {
 		d.log.Info("Session keys changed", "keyRing", keys.ID())
 	}
+	d.mcp.UpdateKeys(keys)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.badKeys = nil
@@ -141,7 +143,7 @@ func (d *dataPlane) updateKeys(keys *session.KeyRing) {
 
 // keepKeys keeps the keys that there are, and notes why newer ones can't be used. It returns false if there are none.
 func (d *dataPlane) keepKeys(problem error) bool {
-	if d.keys.Load() == nil {
+	if d.mcp.Keys() == nil {
 		return false
 	}
 	d.mu.Lock()
@@ -161,7 +163,7 @@ func (d *dataPlane) keyProblem() error {
 
 // keyRing returns the id of the ring that is used; empty if there is none yet.
 func (d *dataPlane) keyRing() string {
-	if keys := d.keys.Load(); keys != nil {
+	if keys := d.mcp.Keys(); keys != nil {
 		return keys.ID()
 	}
 	return ""

@@ -45,6 +45,9 @@ func TestApplyServes(t *testing.T) {
 	if p.metric("dynamic_mcp_snapshot_generation") != 3 || p.metric("dynamic_mcp_snapshots_total") != 1 || p.metric("dynamic_mcp_snapshots_rejected_total") != 0 {
 		t.Error("metrics don't say what is served")
 	}
+	if age := time.Since(time.Unix(int64(p.metric("dynamic_mcp_snapshot_timestamp_seconds")), 0)); age < 0 || age > time.Minute {
+		t.Errorf("the configuration was taken %s ago", age)
+	}
 }
 
 func TestReadyByGeneration(t *testing.T) {

@@ -25,6 +25,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/server"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
 )
@@ -43,6 +44,12 @@ type DataPlane struct {
 // NewDataPlane returns a data plane that serves nothing yet, and registers its metrics. Of the options it takes those
 // that are neither about the API server nor about endpoints of its own. It needs keys before its first configuration.
 func NewDataPlane(o Options, registry prometheus.Registerer) *DataPlane {
+	m := newMetrics(registry)
+	o.Telemetry.Registerer = registry
+	t, err := telemetry.New(o.Telemetry)
+	if err != nil {
+		panic(err) // As the registry does for those of newMetrics: two data planes must not have the same labels.
+	}
 	upstreams := upstream.New(upstream.Options{
 		Limits:        o.Limits,
 		AllowLoopback: o.AllowLoopbackUpstreams,
@@ -57,11 +64,14 @@ func NewDataPlane(o Options, registry prometheus.Registerer) *DataPlane {
 		Version:        o.Version,
 		AllowedOrigins: o.AllowedOrigins,
 		Peers:          peers,
+		Telemetry:      t,
 	})
-	m := newMetrics(registry)
 	return &DataPlane{
-		data: newDataPlane(o, mcp, m), mcp: mcp, upstreams: upstreams, peers: peers,
-		unregister: sync.OnceFunc(func() { m.unregister(registry) }),
+		data: newDataPlane(o, mcp, m, t), mcp: mcp, upstreams: upstreams, peers: peers,
+		unregister: sync.OnceFunc(func() {
+			m.unregister(registry)
+			t.Close()
+		}),
 	}
 }
 

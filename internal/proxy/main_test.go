@@ -38,6 +38,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/server"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
 )
@@ -112,7 +113,11 @@ func newPlane(t *testing.T) *plane {
 	upstreams := upstream.New(upstream.Options{Limits: o.Limits, AllowLoopback: true, UserAgent: "dynamic-mcp/test"})
 	mcp := server.New(server.Options{Log: o.Log, Limits: o.Limits, Upstream: upstreams, Keys: keys, Version: o.Version})
 	RegisterProcessMetrics(p.registry)
-	p.dataPlane = newDataPlane(o, mcp, newMetrics(p.registry))
+	observed, err := telemetry.New(telemetry.Options{Registerer: p.registry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.dataPlane = newDataPlane(o, mcp, newMetrics(p.registry), observed)
 	transport := &http.Transport{}
 	p.client = &http.Client{Transport: transport}
 	t.Cleanup(func() {
@@ -267,7 +272,7 @@ func configOf(generation int64, targets []config.Target, listeners ...httproute.
 	}}
 }
 
-// mcpServer is an MCP server of which every call but initialize waits until it is let go.
+// mcpServer is an MCP server of sessions of which every call but initialize waits until it is let go.
 type mcpServer struct {
 	targets []config.Target
 	called  chan struct{}
@@ -282,6 +287,9 @@ func newMCPServer(t *testing.T) *mcpServer {
 		switch {
 		case r.Method != http.MethodPost:
 			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		case bytes.Contains(body, []byte(`"server/discover"`)): // Whether it is of a later revision, which has no sessions.
+			http.Error(w, "no session", http.StatusBadRequest)
 			return
 		case !bytes.Contains(body, []byte(`"initialize"`)):
 			m.called <- struct{}{}

@@ -23,12 +23,12 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
 )
 
-// metrics of the configuration.
+// metrics of the configuration; those of requests and targets are telemetry's.
 type metrics struct {
 	generation prometheus.Gauge
+	taken      prometheus.Gauge
 	snapshots  prometheus.Counter
 	rejected   prometheus.Counter
-	ready      *prometheus.GaugeVec
 }
 
 // RegisterProcessMetrics registers what is the same for the whole process, however many Gateways it serves.
@@ -42,22 +42,22 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		generation: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "dynamic_mcp_snapshot_generation", Help: "Generation of the Gateway that is served.",
 		}),
+		taken: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "dynamic_mcp_snapshot_timestamp_seconds", Help: "When the configuration that is served was taken, as Unix time.",
+		}),
 		snapshots: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "dynamic_mcp_snapshots_total", Help: "Configurations that were taken.",
 		}),
 		rejected: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "dynamic_mcp_snapshots_rejected_total", Help: "Configurations that could not be compiled.",
 		}),
-		ready: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "dynamic_mcp_target_ready", Help: "Whether a target can be used: 1 or 0.",
-		}, []string{"backend", "target"}),
 	}
 	registry.MustRegister(m.all()...)
 	return m
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.generation, m.snapshots, m.rejected, m.ready}
+	return []prometheus.Collector{m.generation, m.taken, m.snapshots, m.rejected}
 }
 
 // unregister takes the metrics back, so that those of a Gateway that is gone are gone too.
@@ -71,14 +71,5 @@ func (m *metrics) unregister(registry prometheus.Registerer) {
 func (m *metrics) applied(c *translate.Config) {
 	m.generation.Set(float64(c.Generation))
 	m.snapshots.Inc()
-	m.ready.Reset()
-	for key, b := range c.Backends {
-		for i := range b.Targets {
-			ready := 0.0
-			if b.Targets[i].Unready == "" {
-				ready = 1
-			}
-			m.ready.WithLabelValues(key, string(b.Targets[i].Name)).Set(ready)
-		}
-	}
+	m.taken.SetToCurrentTime()
 }

@@ -34,6 +34,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 )
 
 // Options configure a proxy.
@@ -55,6 +56,8 @@ type Options struct {
 	// Peers are the addresses, "host:port", of all replicas. A name stands for all addresses that it resolves to: that of a
 	// headless Service for those of all pods.
 	Peers []string
+	// Profiling adds /debug/pprof to the admin endpoint, for requests from this machine only.
+	Profiling bool
 	// AllowLoopbackUpstreams permits MCP servers on loopback addresses: for development on one machine.
 	AllowLoopbackUpstreams bool
 	// AllowedOrigins are origins that web pages may come from, besides loopback origins and the Gateway's hostnames.
@@ -65,6 +68,8 @@ type Options struct {
 	Limits config.Limits
 	// Log takes what an operator should know.
 	Log *slog.Logger
+	// Telemetry says where traces and the access log go. Metrics are the data plane's own: what it has for them is not used.
+	Telemetry telemetry.Options
 	// Version of the program.
 	Version string
 }
@@ -87,7 +92,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	adminDone := make(chan error, 1)
 	adminCtx, endAdmin := context.WithCancel(context.WithoutCancel(ctx))
-	go func() { adminDone <- serveAdmin(adminCtx, admin, plane.data, registry, o.Log) }()
+	go func() { adminDone <- serveAdmin(adminCtx, admin, plane.data, registry, &o) }()
 
 	watchErr := watch(ctx, o, logr.FromSlogHandler(o.Log.Handler()), plane.data)
 	plane.data.drain(o.DrainTimeout)

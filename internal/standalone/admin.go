@@ -38,7 +38,9 @@ func (r *runner) serveAdmin(registry *prometheus.Registry) (end func() error, er
 	r.Log.Info("Serving the admin endpoint", "address", listener.Addr().String())
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	admin := proxy.Admin{Ready: r.fleet.ready, KeyRing: r.fleet.keyRing, Config: r.fleet.dump, Metrics: registry}
+	admin := proxy.Admin{
+		Ready: r.fleet.ready, KeyRing: r.fleet.keyRing, Config: r.fleet.dump, Metrics: registry, Profiling: r.Profiling,
+	}
 	go func() { done <- admin.Serve(ctx, listener, r.Log) }()
 	return func() error {
 		cancel()

@@ -98,7 +98,8 @@ func (f *fleet) plane(key types.NamespacedName) *proxy.DataPlane {
 	labels := prometheus.Labels{"gateway": key.String()}
 	plane := proxy.NewDataPlane(proxy.Options{
 		BindAddress: f.options.BindAddress, AllowLoopbackUpstreams: true, AllowedOrigins: f.options.AllowedOrigins,
-		Limits: f.options.Limits, Log: f.options.Log.With("gateway", key.String()), Version: f.options.Version,
+		Limits: f.options.Limits, Log: f.options.Log.With("gateway", key.String()), Telemetry: f.options.Telemetry,
+		Version: f.options.Version,
 	}, prometheus.WrapRegistererWith(labels, f.registry))
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -32,6 +32,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/evaluate"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/manifests"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/proxy"
 )
 
@@ -43,6 +44,8 @@ type Options struct {
 	BindAddress string
 	// AdminAddress is "host:port" of the admin endpoint; empty for none.
 	AdminAddress string
+	// Profiling adds /debug/pprof to the admin endpoint, for requests from this machine only.
+	Profiling bool
 	// SessionKeyFile has the keys that seal sessions; empty for keys that last as long as the process. A file that is not
 	// there is made.
 	SessionKeyFile string
@@ -54,6 +57,8 @@ type Options struct {
 	Limits config.Limits
 	// Log takes what an operator should know.
 	Log *slog.Logger
+	// Telemetry says where traces and the access log go; see proxy.Options.
+	Telemetry telemetry.Options
 	// Out takes the tables of what is served, and Err what is wrong with the files.
 	Out, Err io.Writer
 	// Version of the program.

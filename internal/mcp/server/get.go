@@ -31,6 +31,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 )
 
 // Bounds of the pause before a target is asked for a stream again.
@@ -42,7 +43,7 @@ const (
 // get opens a stream on which servers speak to the client by themselves. The client's stream stays open for as long
 // as its session is valid, whatever becomes of the streams behind it.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#listening-for-messages-from-the-server
-func (s *Server) get(w http.ResponseWriter, r *http.Request, b *backend, snapshot *Snapshot) {
+func (s *Server) get(w http.ResponseWriter, r *http.Request, b *backend, snapshot *Snapshot, observed *telemetry.Exchange) {
 	e := checkAccept(r.Header, "text/event-stream")
 	if e == nil {
 		e = checkVersion(r.Header)
@@ -62,8 +63,9 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, b *backend, snapsho
 	case cs == nil:
 		return
 	}
-	l := &listening{Server: s, r: r, session: cs, key: b.Key, stream: s.newEventStream(w)}
-	l.stream.start()
+	observed.Era(telemetry.EraLegacy)
+	observed.Stream(telemetry.StreamGet)
+	l := &listening{Server: s, r: r, session: cs, key: b.Key, stream: s.newEventStream(w), observed: observed}
 	defer l.stream.stop()
 	if last := r.Header.Get(headerLastEventID); last != "" {
 		// An id that can't be opened has nothing to replay. Servers listen on as if there were none.
@@ -72,6 +74,9 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, b *backend, snapsho
 		case err == nil && event.Stream == standingStream:
 			l.last = event
 		case err == nil:
+			l.stream.start()
+			l.begun = make(chan struct{})
+			close(l.begun)
 			l.resume(b, event)
 			return
 		}
@@ -85,14 +90,19 @@ const standingStream = "get"
 // listening is a client's stream and the targets' streams behind it.
 type listening struct {
 	*Server
-	r       *http.Request
-	session *clientSession
-	key     string // Of the Backend.
-	stream  *eventStream
+	r        *http.Request
+	session  *clientSession
+	key      string // Of the Backend.
+	stream   *eventStream
+	observed *telemetry.Exchange
 	// last is the event that the client had last of a standing stream that broke off; zero if there was none.
 	last session.EventID
 	// modern is nil for the GET stream of a legacy client.
 	modern *modernListener
+	// settled gets a value for each target whose stream is open or could not be opened, of those there were at the begin.
+	settled chan struct{}
+	// begun is closed once the client knows that its stream is open.
+	begun chan struct{}
 }
 
 // resume continues the stream of a request that broke off, where the event id says: the target that sent the event
@@ -154,6 +164,7 @@ func (l *listening) listen(snapshot *Snapshot) {
 	defer streams.Wait()
 	defer cancel()
 	running := map[session.ServiceHash]*targetStream{}
+	l.settled, l.begun = make(chan struct{}, len(snapshot.targetsOf(l.key))), make(chan struct{})
 	for first := true; ; first = false {
 		b := snapshot.backends[l.key]
 		if b == nil || b.ID != l.session.Backend {
@@ -175,11 +186,11 @@ func (l *listening) listen(snapshot *Snapshot) {
 			running[t.hash] = ts
 			streams.Go(ts.keepOpen)
 		}
-		if first && l.modern != nil {
+		if first {
 			for range len(b.targets) - len(running) {
-				l.modern.settled <- struct{}{} // They can't be asked at all.
+				l.settled <- struct{}{} // They can't be asked at all.
 			}
-			streams.Go(func() { l.acknowledge(ctx, b) })
+			streams.Go(func() { l.begin(ctx, b) })
 		}
 		l.sayChanged(changed)
 		select {
@@ -188,6 +199,29 @@ func (l *listening) listen(snapshot *Snapshot) {
 		case <-snapshot.superseded:
 			snapshot = l.current.Load()
 		}
+	}
+}
+
+// begin tells the client that its stream is open, once those of the targets are: from then on it misses nothing, and what it
+// asks a target to do finds the target's stream open. One target that is slow is not waited for long.
+func (l *listening) begin(ctx context.Context, b *backend) {
+	defer close(l.begun)
+	limit := time.NewTimer(listenPause)
+	defer limit.Stop()
+	waiting := true
+	for i := 0; waiting && i < cap(l.settled); i++ {
+		select {
+		case <-l.settled:
+		case <-limit.C:
+			waiting = false
+		case <-ctx.Done():
+			waiting = false
+		}
+	}
+	if l.modern != nil {
+		l.acknowledge(b)
+	} else {
+		l.stream.start()
 	}
 }
 
@@ -251,8 +285,8 @@ type targetNow struct {
 
 func newTargetStream(ctx context.Context, l *listening, b *backend, t *target, announce bool) *targetStream {
 	ts := &targetStream{listening: l, announce: announce, settle: func() {}}
-	if l.modern != nil && !announce {
-		ts.settle = sync.OnceFunc(func() { l.modern.settled <- struct{}{} })
+	if !announce {
+		ts.settle = sync.OnceFunc(func() { l.settled <- struct{}{} })
 	}
 	ts.now.Store(&targetNow{b, t})
 	ts.ctx, ts.cancel = context.WithCancel(ctx)
@@ -287,6 +321,7 @@ var errSessionLost = errors.New("the target lost the session")
 func (ts *targetStream) keepOpen() {
 	var lastEvent string
 	var last upstreamSession
+	had := false // Whether the server had a stream.
 	if t := ts.now.Load().target; ts.last.Service == t.hash {
 		if us, ok := ts.session.existing(t); ok {
 			lastEvent, last.id = ts.last.ID, us.id
@@ -297,20 +332,23 @@ func (ts *targetStream) keepOpen() {
 		made := ts.session.untilMade()
 		us, err := ts.upstreamSession(ts.ctx, ts.session, now.target)
 		if err == nil {
-			if last.id != us.id {
+			another := last.id != us.id || last.era() != us.era()
+			if another {
 				lastEvent = "" // Of a session that is no more.
 			}
 			// A target that came later, or lost its session, may have other tools than the client knows.
-			if ts.announce || (last.version != "" && last.id != us.id) {
-				ts.session.changed(now.backend, now.target,
-					federation.Tools, federation.Prompts, federation.Resources, federation.Templates)
-				ts.sayChanged(us.capabilities)
+			if ts.announce || (last.version != "" && another) {
+				ts.sayAllChanged(now, us)
 			}
 			ts.announce, last = false, us
 			ts.has.Store(uint32(us.capabilities))
 			begun := time.Now()
 			err = ts.relayFrom(ts.ctx, now, us, standingStream, &lastEvent, func(endpoint string) {
 				ts.endpoint.Store(endpoint)
+				if had && us.era() == eraModern {
+					ts.sayAllChanged(now, us) // Nobody heard what the server said meanwhile.
+				}
+				had = true
 				ts.settle()
 			})
 			ts.endpoint.Store("")
@@ -322,6 +360,10 @@ func (ts *targetStream) keepOpen() {
 		}
 		ts.settle()
 		if errors.Is(err, errNoStream) {
+			if (had && ts.replaced(now.target, us)) || ts.madeAnew(us, made) {
+				had = false
+				continue
+			}
 			return
 		}
 		if errors.Is(err, errSessionLost) {
@@ -329,6 +371,43 @@ func (ts *targetStream) keepOpen() {
 		}
 		// A server that was away and is back asks the client for things only by this stream.
 		wait(ts.ctx, pause, made)
+	}
+}
+
+// sayAllChanged tells the client that none of the target's lists need be what it was.
+func (ts *targetStream) sayAllChanged(now *targetNow, us upstreamSession) {
+	ts.session.changed(now.backend, now.target,
+		federation.Tools, federation.Prompts, federation.Resources, federation.Templates)
+	ts.sayChanged(us.capabilities)
+}
+
+// replaced returns whether a server of the modern era has taken the place of one that had a stream, and then forgets the
+// session with that one.
+func (ts *targetStream) replaced(t *target, us upstreamSession) bool {
+	if us.era() == eraModern {
+		return false
+	}
+	t.era.forget(eraLegacy)
+	if speaks, err := ts.eraOf(ts.ctx, t); err != nil || speaks != eraModern {
+		return false
+	}
+	ts.session.lose(t, us)
+	return true
+}
+
+// madeAnew waits until the target's side of the session is another one, which may have a stream. It returns false if the
+// stream ends before.
+func (ts *targetStream) madeAnew(before upstreamSession, made <-chan struct{}) bool {
+	for {
+		select {
+		case <-ts.ctx.Done():
+			return false
+		case <-made:
+		}
+		made = ts.session.untilMade()
+		if us, ok := ts.session.existing(ts.now.Load().target); ok && us != before {
+			return true
+		}
 	}
 }
 
@@ -349,8 +428,13 @@ func (l *listening) relayFrom(
 	defer cancel(nil)
 	// Only the answer's begin has a deadline: a stream may be silent for as long as it likes.
 	watch := newWatchdog(cancel, l.limits.ListTimeout)
-	response, endpoint, err := l.do(ctx, &upstreamCall{target: t, session: l.session, upstream: us, method: http.MethodGet, header: header})
+	response, endpoint, err := l.do(ctx, &upstreamCall{
+		target: t, session: l.session, upstream: us, method: http.MethodGet, header: header, observed: l.observed,
+	})
 	watch.stop()
+	if errors.Is(err, errEraChanged) {
+		l.session.lose(t, us)
+	}
 	if err != nil {
 		return err
 	}

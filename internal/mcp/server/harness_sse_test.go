@@ -279,8 +279,8 @@ func (r reply) message() string {
 	return strings.TrimSpace(last)
 }
 
-// newReplicas returns gateways for the same Backend that know each other, with the addresses of their peer ports.
-func newReplicas(t *testing.T, targets []config.Target, count int) (gateways []*gateway, ports []*httptest.Server) {
+// newSSEReplicas returns gateways for the same Backend that know each other, with the addresses of their peer ports.
+func newSSEReplicas(t *testing.T, targets []config.Target, count int) (gateways []*gateway, ports []*httptest.Server) {
 	t.Helper()
 	keys, err := session.NewKeyRing()
 	if err != nil {

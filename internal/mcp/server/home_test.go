@@ -29,7 +29,7 @@ import (
 // A session with a server of HTTP+SSE is served by the replica that holds the connection, whichever the client asks.
 func TestReplicaThatHoldsTheConnectionServesTheSession(t *testing.T) {
 	old, other := newFakeSSEServer(t), newFakeServer(t)
-	replicas, _ := newReplicas(t, []config.Target{
+	replicas, _ := newSSEReplicas(t, []config.Target{
 		old.withTools("ask").target(), other.withTools("other", "echo").named("other"),
 	}, 2)
 	id := replicas[0].open()
@@ -103,7 +103,7 @@ func TestReplicaThatHoldsTheConnectionServesTheSession(t *testing.T) {
 // A batch is served where its session is.
 func TestBatchOfASessionOfAnotherReplica(t *testing.T) {
 	server := newFakeSSEServer(t)
-	replicas, _ := newReplicas(t, server.targets(), 2)
+	replicas, _ := newSSEReplicas(t, server.targets(), 2)
 	answer := replicas[0].do(call{body: strings.Replace(initializeBody, "2025-11-25", "2025-03-26", 1)})
 	id := answer.header.Get("Mcp-Session-Id")
 	for _, g := range replicas {
@@ -120,7 +120,7 @@ func TestBatchOfASessionOfAnotherReplica(t *testing.T) {
 // When the replica is gone, so is its connection; the session goes on.
 func TestReplicaThatHeldTheConnectionIsGone(t *testing.T) {
 	server := newFakeSSEServer(t)
-	replicas, ports := newReplicas(t, server.targets(), 3)
+	replicas, ports := newSSEReplicas(t, server.targets(), 3)
 	id := replicas[0].open()
 	listening := replicas[1].listen(id, nil)
 	ports[0].CloseClientConnections()
@@ -142,7 +142,7 @@ func TestReplicaThatHeldTheConnectionIsGone(t *testing.T) {
 // Only what one replica alone can hold is forwarded.
 func TestSessionsOfOtherServersAreServedAnywhere(t *testing.T) {
 	server := newFakeServer(t)
-	replicas, ports := newReplicas(t, server.targets(), 2)
+	replicas, ports := newSSEReplicas(t, server.targets(), 2)
 	id := replicas[0].open()
 	ports[0].Close()
 	if got := replicas[1].do(call{session: id, body: listBody}); got.status != http.StatusOK {
@@ -156,7 +156,7 @@ func TestSessionsOfOtherServersAreServedAnywhere(t *testing.T) {
 // A replica that drains ends the streams that it relays as well.
 func TestDrainEndsStreamsOfAnotherReplicasSessions(t *testing.T) {
 	server := newFakeSSEServer(t)
-	replicas, _ := newReplicas(t, server.targets(), 2)
+	replicas, _ := newSSEReplicas(t, server.targets(), 2)
 	id := replicas[0].open()
 	listening := replicas[1].listen(id, nil)
 	replicas[1].mcp.Drain()

@@ -111,6 +111,7 @@ func (x *exchange) initializeTargets() (initializedTargets, []targetError) {
 	failed := x.eachTarget(x.r.Context(), x.backend.targets, limit, func(ctx context.Context, i int, t *target) error {
 		us, answer, err := x.openUpstream(ctx, &upstreamCall{
 			target: t, session: x.session, method: http.MethodPost, header: x.upstreamHeader(x.r.Header, upstreamSession{}), body: x.body,
+			observed: x.observed, name: x.message.Method,
 		})
 		answers[i] = initialized{t, us, answer}
 		return err
@@ -152,12 +153,24 @@ func (x *exchange) answer(begun initializedTargets, params *clientInitialize, op
 }
 
 // openUpstream sends an initialize to a target and returns its session and its answer. The session's version is empty
-// if the server refused.
+// if the server refused. A server that turns out to be of another era than was known is asked once more.
 func (s *Server) openUpstream(ctx context.Context, c *upstreamCall) (upstreamSession, []byte, error) {
+	us, answer, err := s.openUpstreamOnce(ctx, c)
+	if errors.Is(err, errEraChanged) {
+		if us, answer, err = s.openUpstreamOnce(ctx, c); errors.Is(err, errEraChanged) {
+			err = &upstream.Error{Target: c.target.Name, Reason: err.Error(), Err: err}
+		}
+	}
+	return us, answer, err
+}
+
+func (s *Server) openUpstreamOnce(ctx context.Context, c *upstreamCall) (upstreamSession, []byte, error) {
 	t := c.target
+	c.upstream.version = ""
 	if t.Protocol == config.StreamableHTTP {
 		speaks, err := s.eraOf(ctx, t)
 		if err != nil {
+			c.observed.Attempt(methodDiscover, t.Name).Done(ctx, nil, "", err)
 			return upstreamSession{}, nil, err
 		}
 		if speaks == eraModern {

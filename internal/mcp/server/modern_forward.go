@@ -27,11 +27,12 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/mirror"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 )
 
 // forwardModern sends a modern client's request to a target, whatever that speaks, and relays the answer.
 func (x *exchange) forwardModern(t *target, body []byte, failed func(error)) {
+	x.observed.Target(t.Name)
 	for attempt := 1; ; attempt++ {
 		speaks := eraLegacy
 		if t.Protocol == config.StreamableHTTP {
@@ -62,6 +63,7 @@ func (x *exchange) notForwarded(t *target, err error, failed func(error)) {
 	if x.r.Context().Err() == nil {
 		x.log.Warn("Target did not answer", "backend", x.backend.Key, "target", t.Name, "error", err)
 		failed(err)
+		x.observed.Result(telemetry.Unavailable)
 	}
 }
 
@@ -80,12 +82,15 @@ func (x *exchange) passOn(t *target, body []byte) error {
 	if x.own != "" {
 		header[headerName] = []string{mirror.Encode(x.own)}
 	}
-	response, _, err := x.upstream.Do(ctx, t.requests, &upstream.Request{Method: http.MethodPost, Header: header, Body: body})
+	response, _, err := x.do(ctx, &upstreamCall{
+		target: t, upstream: upstreamSession{version: modernVersion}, asIs: true, method: http.MethodPost, header: header, body: body,
+		observed: x.observed, name: x.message.Method,
+	})
 	if err != nil {
 		return err
 	}
 	defer closeBody(response)
-	if refusesModern(response) {
+	if refusesModern(response, x.id()) {
 		t.era.forget(eraModern)
 		return errEraChanged
 	}
@@ -101,28 +106,30 @@ func (x *exchange) passOn(t *target, body []byte) error {
 	return nil
 }
 
-// refusesModern returns whether a server refused a modern request because it speaks the legacy revisions only: another server
-// has taken the place of the one that was probed. The body can still be read afterwards.
-func refusesModern(response *http.Response) bool {
+// refusesModern returns whether a server refused a modern request with that id because it speaks the legacy revisions only:
+// another server has taken the place of the one that was probed. An error that has the request's id comes from whoever took
+// the request, unless its code is one that servers of the modern era don't use. The body can still be read afterwards.
+func refusesModern(response *http.Response, id []byte) bool {
 	switch response.StatusCode {
 	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed:
 	default:
 		return false
 	}
 	body, err := peek(response)
-	if err != nil {
+	if err != nil || isModernError(body) {
 		return false
 	}
-	switch code := errorCode(body); code {
-	case jsonrpc.CodeTransport, jsonrpc.CodeSessionNotFound, 0:
+	switch errorCode(body) {
+	case jsonrpc.CodeTransport, jsonrpc.CodeSessionNotFound, jsonrpc.CodeUnsupportedVersion:
 		return true
-	default:
-		return code == jsonrpc.CodeUnsupportedVersion && !isModernError(body)
 	}
+	var m jsonrpc.Message
+	return jsonrpc.Scan(body, &m) != nil || m.Kind != jsonrpc.Response || m.ID.Empty() || !sameID(body, m.ID, id)
 }
 
 // relayModernStream hands on a modern target's answer that is a stream.
 func (x *exchange) relayModernStream(ctx context.Context, t *target, response *http.Response, watch *watchdog) {
+	x.observed.Stream(telemetry.StreamCall)
 	stream := x.newEventStream(x.w)
 	defer stream.stop()
 	stream.start()
@@ -134,6 +141,7 @@ func (x *exchange) relayModernStream(ctx context.Context, t *target, response *h
 		if err != nil {
 			if !answered && x.r.Context().Err() == nil {
 				x.log.Warn("Target's stream broke off", "backend", x.backend.Key, "target", t.Name, "error", err)
+				x.observed.Result(telemetry.Unavailable)
 				_ = stream.send(messageEvent(jsonrpc.AppendError(nil, x.id(), unavailable(t.Name, brokenOff(ctx)))))
 			}
 			return

@@ -23,7 +23,6 @@ import (
 	"sync"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 )
 
 // errNotTaken is why a notification or an answer was not delivered.
@@ -32,14 +31,17 @@ var errNotTaken = errors.New("it did not take a message in time")
 // notification hands a notification on to the targets that it concerns. The answer says that the gateway has taken it,
 // not what becomes of it.
 func (x *exchange) notification() {
-	x.tellPeers()
 	targets, body := x.concerned()
-	if request, ok := x.session.cancelled(x.body, x.message.Params); ok && x.message.Method == "notifications/cancelled" {
-		request.cancel(errCancelledByClient) // Servers need not end a cancelled request's stream.
-	}
 	ctx, cancel := context.WithTimeoutCause(x.r.Context(), x.limits.ListTimeout, errNotTaken)
 	defer cancel()
 	var delivered sync.WaitGroup
+	if x.message.Method == "notifications/cancelled" {
+		if request, ok := x.session.cancelled(x.body, x.message.Params); ok {
+			request.cancel(errCancelledByClient) // Servers need not end a cancelled request's stream.
+		} else {
+			delivered.Go(func() { x.tellReplicas(ctx) })
+		}
+	}
 	for _, t := range targets {
 		delivered.Go(func() {
 			response, _, err := x.roundTrip(ctx, t, body)
@@ -54,25 +56,6 @@ func (x *exchange) notification() {
 	x.w.WriteHeader(http.StatusAccepted)
 }
 
-// tellPeers has the other replicas take a message too that may concern what one of them holds: the client's request, or
-// the stream on which a server is asked to tell of changes.
-func (x *exchange) tellPeers() {
-	if x.peers == nil || peer.FromPeer(x.r.Context()) || x.isHome(x.session) {
-		return
-	}
-	switch x.message.Method {
-	case "notifications/cancelled":
-		if _, ok := x.session.cancelled(x.body, x.message.Params); ok {
-			return // It is held here.
-		}
-	case "resources/subscribe", "resources/unsubscribe":
-	default:
-		return
-	}
-	r, body := x.r.Clone(x.running), x.body
-	x.background.Go(func() { x.peers.Tell(x.running, r, body, x.backend.Key) })
-}
-
 // concerned returns the targets that a notification is for, and what to send them.
 func (x *exchange) concerned() ([]*target, []byte) {
 	switch x.message.Method {
@@ -83,8 +66,8 @@ func (x *exchange) concerned() ([]*target, []byte) {
 			}
 			return nil, nil // Its target is gone.
 		}
-		if peer.FromPeer(x.r.Context()) && !x.isHome(x.session) {
-			return nil, nil // The replica that the client asked tells the targets.
+		if x.fromReplica() {
+			return nil, nil // Which has told the targets.
 		}
 	case "notifications/progress":
 		if t, body := x.progressed(); t != nil {
@@ -135,6 +118,12 @@ func (x *exchange) response() {
 	asked, err := x.keys.Load().OpenServerRequest(x.session.SID, sealed)
 	if err != nil {
 		writeHTTPError(x.w, nil, unknown)
+		return
+	}
+	if asked.Home != "" && asked.Home != x.self() {
+		if x.fromReplica() || !x.forwardHome(asked.Home) {
+			writeHTTPError(x.w, nil, unknown)
+		}
 		return
 	}
 	t := x.backend.target(asked.Service)

@@ -67,10 +67,14 @@ type clientSession struct {
 	weight int
 	// logLevel is the params of the client's last logging/setLevel, for servers that come later.
 	logLevel []byte
-	// listenFilter is what a modern listener wants to hear of, raw JSON; nil for any other session.
-	listenFilter []byte
 	// subscribed are the resources that the client has subscribed to at this replica, and what it calls them.
 	subscribed map[subscription]string
+	// listeners are what listens to servers of the modern era for the client at this replica.
+	listeners map[*upstreamListener]struct{}
+	// listenFilter, if not nil, is what these listen for in place of what is made of the servers' capabilities: a notifications
+	// object as of subscriptions/listen, of which each server gets its own of the resources that are in subscribed. It never
+	// changes.
+	listenFilter []byte
 	// made is closed, and replaced, when a target's side of the session has been made.
 	made chan struct{}
 }
@@ -120,6 +124,13 @@ func (s *sessions) weigh(cs *clientSession, grown int) {
 	for s.weight > maxWeight && s.known.Len() > 1 {
 		s.known.RemoveOldest()
 	}
+}
+
+// count returns how many are remembered.
+func (s *sessions) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.known.Len()
 }
 
 // find returns what is known of an opened token's session; nil if the client has ended it.
@@ -326,14 +337,15 @@ func (cs *clientSession) lose(t *target, lost upstreamSession) {
 	if late := cs.late[t.hash]; late != nil {
 		select {
 		case <-late.done:
-			if late.session.id == lost.id {
+			if late.session.id == lost.id && late.session.era() == lost.era() {
 				delete(cs.late, t.hash)
 			}
 		default: // Being made anew.
 		}
 	}
 	for i := range cs.Targets {
-		if ts := &cs.Targets[i]; ts.Service == t.hash && ts.ID == lost.id {
+		ts := &cs.Targets[i]
+		if ts.Service == t.hash && ts.ID == lost.id && (ts.ProtocolVersion == modernVersion) == (lost.era() == eraModern) {
 			ts.Service = 0 // No server has this hash's target any more: the token's entry is spent.
 		}
 	}

@@ -36,20 +36,33 @@ type subscription struct {
 // noteSubscription remembers, or forgets, what the client subscribes to, and by which name.
 // https://modelcontextprotocol.io/specification/2025-11-25/server/resources#subscriptions
 func (x *exchange) noteSubscription(t *target, own, name string) {
-	cs, to := x.session, subscription{t.hash, own}
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
+	to := subscription{t.hash, own}
 	switch x.message.Method {
 	case "resources/subscribe":
-		if cs.subscribed == nil {
-			cs.subscribed = map[subscription]string{}
-		}
-		if len(cs.subscribed) < maxSubscriptions {
-			cs.subscribed[to] = name
-		}
+		x.session.subscribe(to, name)
 	case "resources/unsubscribe":
-		delete(cs.subscribed, to)
+		x.session.unsubscribe(to)
+	default:
+		return
 	}
+	x.tellKept(t)
+}
+
+func (cs *clientSession) subscribe(to subscription, name string) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.subscribed == nil {
+		cs.subscribed = map[subscription]string{}
+	}
+	if len(cs.subscribed) < maxSubscriptions {
+		cs.subscribed[to] = name
+	}
+}
+
+func (cs *clientSession) unsubscribe(to subscription) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	delete(cs.subscribed, to)
 }
 
 // subscriptions returns the messages that subscribe to a server's resources anew.
