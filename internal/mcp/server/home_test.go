@@ -163,3 +163,36 @@ func TestDrainEndsStreamsOfAnotherReplicasSessions(t *testing.T) {
 	listening.ended()
 	replicas[1].wantCall(id, `{"jsonrpc":"2.0","id":2,"method":"x/y","params":{}}`, `{"result":{},"jsonrpc":"2.0","id":2}`)
 }
+
+// A session from before the server joined has no home: each replica connects by itself, and answers go where the question came
+// from.
+func TestServerOfHTTPSSEThatJoinsLater(t *testing.T) {
+	server, other := newFakeSSEServer(t), newFakeServer(t)
+	replicas, _ := newSSEReplicas(t, other.targets(), 2)
+	id := replicas[0].open()
+	for _, g := range replicas {
+		g.update(testBackend([]config.Target{other.target(), server.withTools("ask").target()}))
+		if got := g.callTool(id, "old_ask"); got != "old "+params("ask") {
+			t.Errorf("got %s", got)
+		}
+	}
+	server.wantStreams(2)
+	requests := server.hold()
+	streamed := answerOf(t, func() *stream {
+		return replicas[0].stream(call{session: id, body: strings.Replace(toolCall("1", ""), "ask", "old_ask", 1)})
+	})
+	requests.next(t)
+	for _, c := range server.streams() {
+		c.send(`{"jsonrpc":"2.0","id":7,"method":"roots/list"}`)
+	}
+	var question message
+	_ = json.Unmarshal([]byte(streamed().next()), &question)
+	if got := replicas[1].do(call{session: id, body: `{"jsonrpc":"2.0","id":` + string(question.ID) + `,"result":{"roots":[]}}`}); got.status != http.StatusAccepted {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	server.wantMessage(`{"jsonrpc":"2.0","id":7,"result":{"roots":[]}}`)
+	if got := replicas[1].do(call{method: http.MethodDelete, session: id}); got.status != http.StatusNoContent {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	server.wantStreams(0)
+}

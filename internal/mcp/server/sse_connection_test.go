@@ -305,7 +305,7 @@ func TestConnectionThatWasNotUsedForLongestMakesRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closeBody(other)
-	_, err = g.callSSE(t.Context(), "", http.MethodPost, initializeBody) //nolint:bodyclose // There is none.
+	_, err = g.callSSE(t.Context(), "", http.MethodPost, initializeBody)
 	if err == nil || !strings.Contains(err.Error(), "too many connections") {
 		t.Errorf("got %v", err)
 	}
