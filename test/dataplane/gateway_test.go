@@ -98,12 +98,16 @@ func newGateway(t *testing.T, targets []config.Target, opts ...option) *gateway 
 	return g
 }
 
-func newReplica(t *testing.T, keys *session.KeyRing, limits config.Limits) *replica {
+func newReplica(t *testing.T, keys *session.KeyRing, limits config.Limits, change ...func(*server.Options)) *replica {
 	r := &replica{log: &lockedBuffer{}}
 	client := upstream.New(upstream.Options{Limits: limits, AllowLoopback: true, UserAgent: "dynamic-mcp/test"})
-	r.mcp = server.New(server.Options{
+	o := server.Options{
 		Log: slog.New(slog.NewTextHandler(r.log, nil)), Limits: limits, Keys: keys, Upstream: client, Version: "test",
-	})
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	r.mcp = server.New(o)
 	r.snapshot.Store(r.mcp.Update(nil))
 	listener := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		r.mcp.Serve(w, request, r.snapshot.Load(), backendKey, server.Site{})
