@@ -165,6 +165,7 @@ func (c *sseConnection) notify(ctx context.Context, call *upstreamCall, m *jsonr
 			return emptyResponse(http.StatusAccepted), nil // The server has no such request, or is done with it.
 		}
 	}
+	c.touch()
 	response, err := c.post(ctx, call.target.requests, postHeader(call.header), body)
 	if err != nil {
 		return nil, err

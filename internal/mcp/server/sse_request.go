@@ -21,12 +21,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/federation"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
 )
 
 // errGivenUp is why a request's messages are no longer taken: whoever waited for them has gone.
@@ -98,13 +100,13 @@ func (c *sseConnection) begin(ctx context.Context, call *upstreamCall, m *jsonrp
 		edits = append(edits, jsonrpc.Edit{Span: token, New: number})
 	}
 	sortEdits(edits)
-	body := jsonrpc.Splice(nil, call.body, edits...)
-	c.background.Go(func() { r.send(ctx, call, body) })
+	header, body := postHeader(call.header), jsonrpc.Splice(nil, call.body, edits...)
+	c.background.Go(func() { r.send(ctx, call.target.requests, header, body) })
 	return r, nil
 }
 
 // send posts the request. Servers may answer the POST long after the request itself.
-func (r *sseRequest) send(ctx context.Context, call *upstreamCall, body []byte) {
+func (r *sseRequest) send(ctx context.Context, to *upstream.Target, header http.Header, body []byte) {
 	posting, abort := context.WithCancelCause(r.ctx)
 	defer abort(nil)
 	defer context.AfterFunc(ctx, func() {
@@ -115,7 +117,7 @@ func (r *sseRequest) send(ctx context.Context, call *upstreamCall, body []byte) 
 		// The server is to have some time to end what it has answered.
 		time.AfterFunc(r.limits.ListTimeout, func() { abort(nil) })
 	})()
-	response, err := r.post(posting, call.target.requests, postHeader(call.header), body)
+	response, err := r.post(posting, to, header, body)
 	if err != nil {
 		if ctx.Err() == nil { // Else whoever waits for the answer forgets the request.
 			r.fail(err)
