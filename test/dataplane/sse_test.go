@@ -19,9 +19,7 @@ package dataplane
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -30,9 +28,6 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/server"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/test/node"
 )
 
@@ -172,8 +167,8 @@ func TestServerOfHTTPSSEBehindTwoReplicas(t *testing.T) {
 	eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
 		g := NewWithT(t)
 		old := startOldEverything(t, 0)
-		b := newPeers(t, oldTarget(t, "old", old), newSample(t, "sample").target())
-		c := connect(t, b.url+"/mcp")
+		gw := newGateway(t, []config.Target{oldTarget(t, "old", old), newSample(t, "sample").target()}, withReplicas(2))
+		c := connect(t, gw.url)
 		for range 4 {
 			g.Expect(called(t, c, "old_echo", message("hi"))).To(Equal("Echo: hi"))
 			g.Expect(called(t, c, "trigger-elicitation-request", nil)).To(ContainSubstring("Name: " + elicitedName))
@@ -183,51 +178,9 @@ func TestServerOfHTTPSSEBehindTwoReplicas(t *testing.T) {
 		g.Expect(c.close()).To(Succeed())
 		g.Eventually(func() int { return connected(old) }).WithTimeout(patience).Should(BeZero())
 		for replica := range 2 {
-			g.Expect(b.count(http.MethodPost, replica)).To(BeNumerically(">", 1))
+			g.Expect(gw.balancer.count(http.MethodPost, replica)).To(BeNumerically(">", 1))
 		}
 	})
-}
-
-// newPeers returns a balancer before two replicas that know each other.
-func newPeers(t *testing.T, targets ...config.Target) *balancer {
-	t.Helper()
-	keys, err := session.NewKeyRing()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var addresses, urls []string
-	var ports []*httptest.Server
-	for range 2 {
-		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addresses = append(addresses, l.Addr().String())
-		ports = append(ports, &httptest.Server{Listener: l, Config: &http.Server{ReadHeaderTimeout: patience}})
-	}
-	for i, port := range ports {
-		var peers *peer.Peers
-		r := newReplica(t, keys, config.DefaultLimits(), func(o *server.Options) {
-			peers = peer.New(peer.Options{
-				Self: addresses[i], Keys: func() *session.KeyRing { return keys }, Log: o.Log, Limits: o.Limits,
-				Resolve: func(context.Context) ([]string, error) { return addresses, nil },
-			})
-			o.Peers = peers
-		})
-		r.snapshot.Store(r.mcp.Update(map[string]*config.Backend{backendKey: {
-			ID: "uid-1", Key: backendKey, ServerName: "virtual", Dynamic: true,
-			PrefixMode: config.PrefixOnConflict, FailureMode: config.FailOpen, Targets: targets,
-		}}))
-		port.Config.Handler = peers.Handler(r.mcp.ServePeer)
-		port.Start()
-		t.Cleanup(func() {
-			port.CloseClientConnections()
-			port.Close()
-			peers.Close()
-		})
-		urls = append(urls, r.url)
-	}
-	return newBalancer(t, urls...)
 }
 
 // TestModernClientOfAServerOfHTTPSSE: the newest client with the oldest server; each call has a connection of its own.

@@ -74,6 +74,18 @@ func (s *Server) end(ctx context.Context, cs *clientSession, b *backend) {
 	ending.Wait()
 }
 
+// abandon ends, in the background, a target's side of a session that nobody will use.
+func (s *Server) abandon(t *target, us upstreamSession) {
+	if us.id == "" {
+		return
+	}
+	s.background.Go(func() {
+		ctx, cancel := context.WithTimeoutCause(s.running, endTimeout, errNotEnded)
+		defer cancel()
+		s.endUpstream(ctx, t, us)
+	})
+}
+
 func (s *Server) endUpstream(ctx context.Context, t *target, us upstreamSession) {
 	header := http.Header{}
 	s.setOwnHeaders(header, us)

@@ -57,7 +57,7 @@ func TestReplicaThatHoldsTheConnectionServesTheSession(t *testing.T) {
 
 	// The question comes by one replica, the answer goes by the other, and so does the cancellation.
 	requests := old.hold()
-	streamed := answerOf(t, func() *stream { return replicas[1].stream(call{session: id, body: toolCall("1", "")}) })
+	streamed := answerOf(t, func() *stream { return replicas[1].stream(call{session: id, body: sseToolCall("1", "")}) })
 	m := requests.next(t)
 	old.stream().send(`{"jsonrpc":"2.0","id":1,"method":"roots/list"}`)
 	answers := streamed()
@@ -91,7 +91,7 @@ func TestReplicaThatHoldsTheConnectionServesTheSession(t *testing.T) {
 	}
 	old.wantStreams(0)
 	for _, g := range replicas {
-		if got := g.do(call{session: id, body: toolCall("1", "")}); got.status != http.StatusNotFound {
+		if got := g.do(call{session: id, body: sseToolCall("1", "")}); got.status != http.StatusNotFound {
 			t.Errorf("got %d %s", got.status, got.body)
 		}
 	}
@@ -179,7 +179,7 @@ func TestServerOfHTTPSSEThatJoinsLater(t *testing.T) {
 	server.wantStreams(2)
 	requests := server.hold()
 	streamed := answerOf(t, func() *stream {
-		return replicas[0].stream(call{session: id, body: strings.Replace(toolCall("1", ""), "ask", "old_ask", 1)})
+		return replicas[0].stream(call{session: id, body: strings.Replace(sseToolCall("1", ""), "ask", "old_ask", 1)})
 	})
 	requests.next(t)
 	for _, c := range server.streams() {

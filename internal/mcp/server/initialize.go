@@ -50,8 +50,16 @@ func (x *exchange) initialize() {
 	}
 	x.session = newClientSession(opened)
 	begun, failed := x.initializeTargets()
+	given := false // Whether the client has been given the session.
+	defer func() {
+		if given {
+			return
+		}
+		for _, i := range begun {
+			x.abandon(i.target, i.session)
+		}
+	}()
 	if x.r.Context().Err() != nil {
-		x.abandon(begun)
 		return
 	}
 	for _, f := range failed {
@@ -63,7 +71,6 @@ func (x *exchange) initialize() {
 		writeJSON(x.w, http.StatusOK, refusal) // Its reasons are the client's.
 		return
 	case len(failed) > 0 && (x.backend.failClosed() || (!x.backend.Dynamic && len(begun) == 0)):
-		x.abandon(begun)
 		writeError(x.w, x.id(), asUnavailable(failed[0].target, failed[0].err))
 		return
 	}
@@ -80,6 +87,7 @@ func (x *exchange) initialize() {
 		writeError(x.w, x.id(), &jsonrpc.Error{Code: jsonrpc.CodeInternal, Message: "the session can't be sealed: " + err.Error()})
 		return
 	}
+	given = true
 	x.w.Header()[headerSessionID] = []string{string(token)}
 	writeJSON(x.w, http.StatusOK, answer)
 }
@@ -123,15 +131,6 @@ func (x *exchange) initializeTargets() (initializedTargets, []targetError) {
 		}
 	}
 	return begun, failed
-}
-
-// abandon ends connections to servers of HTTP+SSE that nobody will use: the client does not get the session.
-func (x *exchange) abandon(begun initializedTargets) {
-	for _, i := range begun {
-		if conn := x.sseConnections.find(string(i.session.id)); conn != nil {
-			conn.close(errSessionEnded)
-		}
-	}
 }
 
 // answer returns the answer to the client, and notes in the session what was agreed on with the targets.
@@ -186,16 +185,21 @@ func (s *Server) openUpstreamOnce(ctx context.Context, c *upstreamCall) (upstrea
 		t.era.forget(eraLegacy)
 		return upstreamSession{}, nil, errEraChanged
 	}
+	us := upstreamSession{id: session.UpstreamSessionID(response.Header.Get(headerSessionID))}
+	if us.id != "" {
+		us.endpoint = endpoint
+	}
+	defer func() {
+		if us.version == "" {
+			s.abandon(t, us)
+		}
+	}()
 	answer, err := s.readAnswer(response)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
 		return upstreamSession{}, nil, &upstream.Error{Target: t.Name, Reason: err.Error(), Err: err}
-	}
-	us := upstreamSession{id: session.UpstreamSessionID(response.Header.Get(headerSessionID))}
-	if us.id != "" {
-		us.endpoint = endpoint
 	}
 	var m jsonrpc.Message
 	if err := jsonrpc.Scan(answer, &m); err != nil || m.Kind != jsonrpc.Response {
@@ -311,6 +315,7 @@ func (s *Server) initializeLate(ctx context.Context, cs *clientSession, t *targe
 			target: t, session: cs, upstream: us, method: http.MethodPost, header: header, body: message,
 		})
 		if err != nil {
+			s.abandon(t, us)
 			return upstreamSession{}, "", err
 		}
 		closeBody(response)

@@ -64,10 +64,6 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, b *backend, snapsh
 		return
 	}
 	if jsonrpc.IsBatch(x.body) {
-		if e := checkVersion(r.Header); e != nil {
-			writeHTTPError(w, nil, e)
-			return
-		}
 		x.batch()
 		return
 	}

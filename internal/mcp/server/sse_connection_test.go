@@ -45,7 +45,7 @@ func TestListenerHearsWhatTheServerSaysByItself(t *testing.T) {
 	listening := g.listen(id, nil)
 	conn := g.connection()
 	eventually(t, "the gateway listens", func() bool { _, busy := conn.lastUse(); return busy })
-	answer := answerOf(t, func() reply { return g.do(call{session: id, body: toolCall("1", "")}) })
+	answer := answerOf(t, func() reply { return g.do(call{session: id, body: sseToolCall("1", "")}) })
 	m := requests.next(t)
 	server.stream().send(`{"jsonrpc":"2.0","id":5,"method":"roots/list"}`)
 	var question message
@@ -233,7 +233,7 @@ func TestDELETEClosesTheConnection(t *testing.T) {
 	id, other := g.open(), g.open()
 	server.wantStreams(2)
 	requests := server.hold()
-	answer := answerOf(t, func() reply { return g.do(call{session: id, body: toolCall("1", "")}) })
+	answer := answerOf(t, func() reply { return g.do(call{session: id, body: sseToolCall("1", "")}) })
 	requests.next(t)
 	if got := g.do(call{method: http.MethodDelete, session: id}); got.status != http.StatusNoContent {
 		t.Errorf("got %d %s", got.status, got.body)
@@ -244,7 +244,7 @@ func TestDELETEClosesTheConnection(t *testing.T) {
 	server.wantStreams(1)
 	server.set(func() { server.answer = nil })
 	g.wantCall(other, `{"jsonrpc":"2.0","id":2,"method":"x/y","params":{}}`, `{"result":{},"jsonrpc":"2.0","id":2}`)
-	if got := g.do(call{session: id, body: toolCall("1", "")}); got.status != http.StatusNotFound {
+	if got := g.do(call{session: id, body: sseToolCall("1", "")}); got.status != http.StatusNotFound {
 		t.Errorf("got %d", got.status)
 	}
 }
@@ -267,7 +267,7 @@ func TestConnectionThatNobodyUsesIsClosed(t *testing.T) {
 	// Who listens or waits uses it.
 	requests := server.hold()
 	answer := answerOf(t, func() *http.Response {
-		response, err := g.callSSE(t.Context(), listener, http.MethodPost, toolCall("1", ""))
+		response, err := g.callSSE(t.Context(), listener, http.MethodPost, sseToolCall("1", ""))
 		if err != nil {
 			t.Error(err)
 		}
@@ -352,7 +352,7 @@ func TestCloseEndsConnections(t *testing.T) {
 	id := g.openSSE()
 	requests := server.hold()
 	answer := answerOf(t, func() error {
-		response, err := g.callSSE(context.Background(), id, http.MethodPost, toolCall("1", ""))
+		response, err := g.callSSE(context.Background(), id, http.MethodPost, sseToolCall("1", ""))
 		if err == nil {
 			defer closeBody(response)
 			_, err = io.ReadAll(response.Body)

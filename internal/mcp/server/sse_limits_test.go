@@ -58,7 +58,7 @@ func TestRequestThatIsNotReadIsGivenUp(t *testing.T) {
 	requests := server.hold()
 	begin := func(own string) func() *http.Response {
 		return answerOf(t, func() *http.Response {
-			response, err := g.callSSE(t.Context(), id, http.MethodPost, toolCall(own, ""))
+			response, err := g.callSSE(t.Context(), id, http.MethodPost, sseToolCall(own, ""))
 			if err != nil {
 				t.Error(err)
 			}
@@ -98,7 +98,7 @@ func TestProgressThatIsNotReadHoldsUpNobody(t *testing.T) {
 	id := g.openSSE()
 	requests := server.hold()
 	answer := answerOf(t, func() *http.Response {
-		response, err := g.callSSE(t.Context(), id, http.MethodPost, toolCall("1", `,"_meta":{"x":1,"progressToken":1}`))
+		response, err := g.callSSE(t.Context(), id, http.MethodPost, sseToolCall("1", `,"_meta":{"x":1,"progressToken":1}`))
 		if err != nil {
 			t.Error(err)
 		}
@@ -127,7 +127,7 @@ func TestMessagesForTheClientOutliveTheRequestTheyCameWith(t *testing.T) {
 	defer cancel()
 	begin := func(ctx context.Context, own string) func() *http.Response {
 		return answerOf(t, func() *http.Response {
-			response, err := g.callSSE(ctx, id, http.MethodPost, toolCall(own, ""))
+			response, err := g.callSSE(ctx, id, http.MethodPost, sseToolCall(own, ""))
 			if err != nil {
 				t.Error(err)
 			}
@@ -168,7 +168,7 @@ func TestTooManyRequestsAtOnceAreRefused(t *testing.T) {
 	done := make(chan error, maxSSERequests)
 	for i := range maxSSERequests {
 		go func() {
-			response, err := g.callSSE(ctx, id, http.MethodPost, toolCall(fmt.Sprint(i), ""))
+			response, err := g.callSSE(ctx, id, http.MethodPost, sseToolCall(fmt.Sprint(i), ""))
 			if err == nil {
 				defer closeBody(response)
 				_, err = io.ReadAll(response.Body)
@@ -179,7 +179,7 @@ func TestTooManyRequestsAtOnceAreRefused(t *testing.T) {
 	for range maxSSERequests {
 		requests.next(t)
 	}
-	_, err := g.callSSE(ctx, id, http.MethodPost, toolCall(`"x"`, ""))
+	_, err := g.callSSE(ctx, id, http.MethodPost, sseToolCall(`"x"`, ""))
 	if err == nil || !strings.Contains(err.Error(), "too many requests wait for its answers") {
 		t.Errorf("got %v", err)
 	}

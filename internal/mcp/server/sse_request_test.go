@@ -56,8 +56,8 @@ func isEither(got string, texts ...string) bool {
 	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(got, text) })
 }
 
-// toolCall is the body of a request of a client.
-func toolCall(id, more string) string {
+// sseToolCall is the body of a request of a client.
+func sseToolCall(id, more string) string {
 	return `{"jsonrpc":"2.0","id":` + id + `,"method":"tools/call","params":{"name":"ask"` + more + `}}`
 }
 
@@ -88,7 +88,7 @@ func TestAnswersFindTheirRequests(t *testing.T) {
 	var answers []func() reply
 	var asked []*message
 	for _, own := range ids {
-		answers = append(answers, answerOf(t, func() reply { return g.do(call{session: id, body: toolCall(own, "")}) }))
+		answers = append(answers, answerOf(t, func() reply { return g.do(call{session: id, body: sseToolCall(own, "")}) }))
 		asked = append(asked, requests.next(t))
 	}
 	known := map[string]bool{}
@@ -122,7 +122,7 @@ func TestProgressFindsItsRequest(t *testing.T) {
 	var asked []*message
 	for i, token := range []string{`"same"`, `"same"`, `7`} {
 		answer := answerOf(t, func() *stream {
-			return g.stream(call{session: id, body: toolCall(fmt.Sprint(i), `,"_meta":{"x":1,"progressToken":`+token+`}`)})
+			return g.stream(call{session: id, body: sseToolCall(fmt.Sprint(i), `,"_meta":{"x":1,"progressToken":`+token+`}`)})
 		})
 		m := requests.next(t)
 		asked = append(asked, m)
@@ -146,7 +146,7 @@ func TestProgressFindsItsRequest(t *testing.T) {
 	// What comes late, or never belonged to anything, is nobody's.
 	server.stream().send(`{"method":"notifications/progress","params":{"progressToken":%s,"progress":9},"jsonrpc":"2.0"}`, tokenOf(t, asked[0]))
 	server.stream().send(`{"method":"notifications/progress","params":{},"jsonrpc":"2.0"}`)
-	answer := answerOf(t, func() reply { return g.do(call{session: id, body: toolCall("4", "")}) })
+	answer := answerOf(t, func() reply { return g.do(call{session: id, body: sseToolCall("4", "")}) })
 	m := requests.next(t)
 	server.stream().send(`{"method":"notifications/progress","params":{"progressToken":%s,"progress":1},"jsonrpc":"2.0"}`, m.ID)
 	server.stream().send(`{"jsonrpc":"2.0","id":%s,"result":{}}`, m.ID)
@@ -176,7 +176,7 @@ func TestCancellationNamesTheServersRequest(t *testing.T) {
 	id := g.open()
 	requests := server.hold()
 	for _, own := range []string{`"x"`, `1`, `5`} {
-		answer := answerOf(t, func() reply { return g.do(call{session: id, body: toolCall(own, "")}) })
+		answer := answerOf(t, func() reply { return g.do(call{session: id, body: sseToolCall(own, "")}) })
 		m := requests.next(t)
 		if string(m.ID) == own {
 			t.Errorf("the server got the client's id")
@@ -213,9 +213,9 @@ func TestServerAsksByTheAnswerToARequest(t *testing.T) {
 	requests := server.hold()
 	list := answerOf(t, func() reply { return g.do(call{session: id, body: listBody}) })
 	listed := requests.next(t)
-	first := answerOf(t, func() *stream { return g.stream(call{session: id, body: toolCall("1", "")}) })
+	first := answerOf(t, func() *stream { return g.stream(call{session: id, body: sseToolCall("1", "")}) })
 	asked := requests.next(t)
-	second := answerOf(t, func() reply { return g.do(call{session: id, body: toolCall("2", "")}) })
+	second := answerOf(t, func() reply { return g.do(call{session: id, body: sseToolCall("2", "")}) })
 	other := requests.next(t)
 	server.stream().send(`{"method":"elicitation/create","id":"%s","params":{"message":"who?"},"jsonrpc":"2.0"}`, `q\u0001`)
 	server.stream().send(`{"jsonrpc":"2.0","id":%s,"result":{"n":2}}`, other.ID)
@@ -273,7 +273,7 @@ func TestServerThatAnswersThePOSTLast(t *testing.T) {
 			return true
 		}
 	})
-	answers := g.stream(call{session: id, body: toolCall("1", "")})
+	answers := g.stream(call{session: id, body: sseToolCall("1", "")})
 	var question message
 	_ = json.Unmarshal([]byte(answers.next()), &question)
 	if got := g.do(call{session: id, body: `{"jsonrpc":"2.0","id":` + string(question.ID) + `,"result":{"roots":[]}}`}); got.status != http.StatusAccepted {
@@ -310,7 +310,7 @@ func TestServerRefusesAMessage(t *testing.T) {
 					return true
 				}
 			})
-			if got := g.do(call{session: id, body: toolCall(`"own"`, "")}); !strings.Contains(got.body, test.want) {
+			if got := g.do(call{session: id, body: sseToolCall(`"own"`, "")}); !strings.Contains(got.body, test.want) {
 				t.Errorf("got %d %s", got.status, got.body)
 			}
 			server.set(func() { server.post = nil })
@@ -333,7 +333,7 @@ func TestErrorWithoutAnID(t *testing.T) {
 				c.send(`{%s"jsonrpc":"2.0","error":{"code":-32700,"message":"Parse error"}}`, own)
 			}
 		})
-		g.wantCall(id, toolCall("7", ""), `{"id":7,"jsonrpc":"2.0","error":{"code":-32700,"message":"Parse error"}}`)
+		g.wantCall(id, sseToolCall("7", ""), `{"id":7,"jsonrpc":"2.0","error":{"code":-32700,"message":"Parse error"}}`)
 	}
 }
 
@@ -377,10 +377,10 @@ func TestServerDiesDuringACall(t *testing.T) {
 	g := newGateway(t, server.targets())
 	id := g.open()
 	requests := server.hold()
-	plain := answerOf(t, func() reply { return g.do(call{session: id, body: toolCall("1", "")}) })
+	plain := answerOf(t, func() reply { return g.do(call{session: id, body: sseToolCall("1", "")}) })
 	requests.next(t)
 	streamed := answerOf(t, func() *stream {
-		return g.stream(call{session: id, body: toolCall("2", `,"_meta":{"x":1,"progressToken":1}`)})
+		return g.stream(call{session: id, body: sseToolCall("2", `,"_meta":{"x":1,"progressToken":1}`)})
 	})
 	m := requests.next(t)
 	server.stream().send(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%s,"progress":1}}`, tokenOf(t, m))
@@ -423,7 +423,7 @@ func TestEndlessLineEndsItsConnectionOnly(t *testing.T) {
 			c.send(`{"result":%s,"jsonrpc":"2.0","id":%s}`, m.Params, m.ID)
 		}
 	})
-	if got := g.do(call{session: id, body: toolCall("1", "")}); !isEither(got.body, "a message of it is larger than 65536 bytes", "its answer broke off") {
+	if got := g.do(call{session: id, body: sseToolCall("1", "")}); !isEither(got.body, "a message of it is larger than 65536 bytes", "its answer broke off") {
 		t.Errorf("got %s", got.body)
 	}
 	for _, session := range []string{other, id} {
