@@ -167,8 +167,8 @@ func TestServerOfHTTPSSEBehindTwoReplicas(t *testing.T) {
 	eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
 		g := NewWithT(t)
 		old := startOldEverything(t, 0)
-		gw := newGateway(t, []config.Target{oldTarget(t, "old", old), newSample(t, "sample").target()}, withReplicas(2))
-		c := connect(t, gw.url)
+		b := newGateway(t, []config.Target{oldTarget(t, "old", old), newSample(t, "sample").target()}, withReplicas(2)).balancer
+		c := connect(t, b.url+"/mcp")
 		for range 4 {
 			g.Expect(called(t, c, "old_echo", message("hi"))).To(Equal("Echo: hi"))
 			g.Expect(called(t, c, "trigger-elicitation-request", nil)).To(ContainSubstring("Name: " + elicitedName))
@@ -178,7 +178,7 @@ func TestServerOfHTTPSSEBehindTwoReplicas(t *testing.T) {
 		g.Expect(c.close()).To(Succeed())
 		g.Eventually(func() int { return connected(old) }).WithTimeout(patience).Should(BeZero())
 		for replica := range 2 {
-			g.Expect(gw.balancer.count(http.MethodPost, replica)).To(BeNumerically(">", 1))
+			g.Expect(b.count(http.MethodPost, replica)).To(BeNumerically(">", 1))
 		}
 	})
 }
