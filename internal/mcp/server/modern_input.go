@@ -234,8 +234,11 @@ func inputRequired(asked []question, state string) []byte {
 		result = jsonrpc.AppendString(result, q.key)
 		result = append(result, `:{"method":`...)
 		result = jsonrpc.AppendString(result, q.method)
+		result = append(result, `,"params":`...)
 		if len(q.params) > 0 {
-			result = append(append(result, `,"params":`...), q.params...)
+			result = append(result, q.params...)
+		} else {
+			result = append(result, "{}"...) // The Go SDK's client can't read a request without any.
 		}
 		result = append(result, '}')
 	}
