@@ -91,9 +91,12 @@ var batchVersions = map[string]bool{"2025-03-26": true, oldestVersion: true}
 // batch answers a client that has sent several messages at once: each is answered as if it had come alone.
 func (x *exchange) batch() {
 	messages, e := x.openBatch()
-	if e != nil {
+	switch {
+	case e != nil:
 		writeHTTPError(x.w, nil, e)
 		return
+	case x.session == nil:
+		return // Another replica has answered.
 	}
 	var stream *eventStream
 	if slices.ContainsFunc(messages, func(m *exchange) bool { return m.message.Kind == jsonrpc.Request }) {
@@ -140,10 +143,10 @@ func (x *exchange) openBatch() ([]*exchange, *httpError) {
 	}
 	e := checkVersion(x.r.Header)
 	if e == nil {
-		x.session, e = x.openSession(x.r.Header, x.backend)
+		x.session, e = x.openAtHome()
 	}
 	switch {
-	case e != nil:
+	case e != nil || x.session == nil:
 		return nil, e
 	case !batchVersions[x.session.ProtocolVersion]:
 		return nil, noBatches

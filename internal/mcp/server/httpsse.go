@@ -27,6 +27,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 )
 
 // HTTP+SSE is the transport of revision 2024-11-05: the client opens a stream, is told where to post its messages, and gets
@@ -78,7 +79,7 @@ func postsSSE(r *http.Request) bool {
 }
 
 // connect opens a stream, which lasts as long as the client's session.
-func (s *Server) connect(w http.ResponseWriter, r *http.Request, b *backend) {
+func (s *Server) connect(w http.ResponseWriter, r *http.Request, b *backend, observed *telemetry.Exchange) {
 	if e := checkAccept(r.Header, "text/event-stream"); e != nil {
 		writeHTTPError(w, nil, e)
 		return
@@ -100,6 +101,8 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, b *backend) {
 		return
 	}
 	defer s.connections.remove(id)
+	observed.Era(telemetry.EraSSE)
+	observed.Stream(telemetry.StreamSSE)
 	c.stream.start()
 	defer c.stream.stop()
 	defer context.AfterFunc(c.stream.failed, cancel)()
@@ -177,8 +180,9 @@ func (c *connections) begin(id string) (*connection, bool) {
 }
 
 // postSSE takes a message of a client over HTTP+SSE. Its answer goes to the client's stream.
-func (s *Server) postSSE(w http.ResponseWriter, r *http.Request, b *backend, snapshot *Snapshot) {
-	x := &exchange{Server: s, w: w, r: r, backend: b, snapshot: snapshot}
+func (s *Server) postSSE(w http.ResponseWriter, r *http.Request, b *backend, snapshot *Snapshot, observed *telemetry.Exchange) {
+	observed.Era(telemetry.EraSSE)
+	x := &exchange{Server: s, w: w, r: r, backend: b, snapshot: snapshot, observed: observed}
 	e := checkContentType(r.Header)
 	if e == nil {
 		e = x.readBody()
@@ -221,10 +225,12 @@ func (s *Server) postSSE(w http.ResponseWriter, r *http.Request, b *backend, sna
 	}
 	if !batch && x.message.Kind != jsonrpc.Request {
 		defer c.done()
+		x.observed.Message(x.body, &x.message)
 		c.take(x)
 		return
 	}
 	w.WriteHeader(http.StatusAccepted)
+	x.observed = nil // What becomes of it is shown by itself.
 	c.background.Go(func() {
 		defer c.done()
 		c.work(x)
@@ -249,6 +255,13 @@ func (c *connection) take(x *exchange) {
 
 // work answers a request, or a batch.
 func (c *connection) work(x *exchange) {
+	x.observed = c.telemetry.Begin(c.opened)
+	defer x.observed.End()
+	x.observed.Backend(c.key)
+	x.observed.Era(telemetry.EraSSE)
+	if !jsonrpc.IsBatch(x.body) {
+		x.observed.Message(x.body, &x.message)
+	}
 	if x.message.Kind == jsonrpc.Request && x.message.Method == "initialize" {
 		c.initialize(x)
 		return
@@ -338,7 +351,7 @@ func (c *connection) listen() {
 		defer c.working.Done()
 		snapshot := c.current.Load()
 		if b := snapshot.backends[c.key]; b != nil {
-			newSink(c.deliver).handled(nil, func(w http.ResponseWriter) { c.get(w, r, b, snapshot) })
+			newSink(c.deliver).handled(nil, func(w http.ResponseWriter) { c.get(w, r, b, snapshot, nil) })
 		}
 	})
 }

@@ -45,6 +45,7 @@ func (x *exchange) initialize() {
 		SID:        session.NewSID(),
 		Expires:    time.Now().Add(x.limits.SessionLifetime),
 		Backend:    x.backend.ID,
+		Home:       x.homeOf(x.backend),
 		Initialize: params.late(),
 	}
 	x.session = newClientSession(opened)
@@ -118,6 +119,7 @@ func (x *exchange) initializeTargets() (initializedTargets, []targetError) {
 	failed := x.eachTarget(x.r.Context(), x.backend.targets, limit, func(ctx context.Context, i int, t *target) error {
 		us, answer, err := x.openUpstream(ctx, &upstreamCall{
 			target: t, session: x.session, method: http.MethodPost, header: x.upstreamHeader(x.r.Header, upstreamSession{}), body: x.body,
+			observed: x.observed, name: x.message.Method,
 		})
 		answers[i] = initialized{t, us, answer}
 		return err
@@ -167,6 +169,7 @@ func (s *Server) openUpstreamOnce(ctx context.Context, c *upstreamCall) (upstrea
 	if t.Protocol == config.StreamableHTTP {
 		speaks, err := s.eraOf(ctx, t)
 		if err != nil {
+			c.observed.Attempt(methodDiscover, t.Name).Done(ctx, nil, "", err)
 			return upstreamSession{}, nil, err
 		}
 		if speaks == eraModern {
@@ -281,7 +284,8 @@ func statusError(response *http.Response) error {
 	}
 }
 
-// initializeLate makes a target's side of a session, and returns it with the server's instructions, from what the session's token has of the client's initialize.
+// initializeLate makes a target's side of a session, and returns it with the server's instructions, from what the session's token
+// has of the client's initialize.
 func (s *Server) initializeLate(ctx context.Context, cs *clientSession, t *target) (upstreamSession, string, error) {
 	body := append([]byte(nil), `{"jsonrpc":"2.0","id":"initialize","method":"initialize","params":{"protocolVersion":`...)
 	body = jsonrpc.AppendString(body, negotiate(cs.ProtocolVersion))

@@ -22,6 +22,7 @@ import (
 	"slices"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 )
 
 // notified handles a notification of the server.
@@ -90,6 +91,7 @@ type bridgedAnswer struct {
 
 func (a *bridgedAnswer) begin() {
 	if a.stream == nil {
+		a.observed.Stream(telemetry.StreamCall)
 		a.stream = a.newEventStream(a.w)
 		a.stream.start()
 	}
@@ -112,6 +114,7 @@ func (a *bridgedAnswer) result(result []byte) {
 }
 
 func (a *bridgedAnswer) fail(e *jsonrpc.Error) {
+	a.observed.Result(resultOf(e))
 	a.send(modernStatus(e.Code), jsonrpc.AppendError(nil, a.id(), e))
 }
 
@@ -131,6 +134,7 @@ func (a *bridgedAnswer) error(data []byte, m *jsonrpc.Message, code jsonrpc.Code
 		}
 	}
 	sortEdits(edits)
+	a.observed.Result(telemetry.RPCError)
 	a.send(modernStatus(code), jsonrpc.Splice(nil, data, edits...))
 }
 
