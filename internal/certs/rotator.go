@@ -129,13 +129,15 @@ func (r *Rotator) SetupWithManager(mgr ctrl.Manager) error {
 	return nil
 }
 
-// GetCertificate returns what is served: for tls.Config.
-func (r *Rotator) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	serving := r.serving.Load()
-	if serving == nil {
-		return nil, errNoCertificate
+// ServeTLS makes a server serve the certificate: for the TLSOpts of webhook.Options.
+func (r *Rotator) ServeTLS(config *tls.Config) {
+	config.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		serving := r.serving.Load()
+		if serving == nil {
+			return nil, errNoCertificate
+		}
+		return serving.tls, nil
 	}
-	return serving.tls, nil
 }
 
 var errNoCertificate = errors.New("there is no webhook certificate yet")
