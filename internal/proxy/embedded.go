@@ -81,7 +81,8 @@ func (d *DataPlane) Apply(c *translate.Config) error { return d.data.apply(c) }
 // UpdateKeys changes the keys that seal sessions, for all requests to come.
 func (d *DataPlane) UpdateKeys(keys *session.KeyRing) { d.data.updateKeys(keys) }
 
-// Ready returns nil once a configuration of at least that generation of the Gateway is served on all its ports.
+// Ready returns nil once a configuration of at least that generation of the Gateway is served on all its ports; asked about
+// 0, from the first one that is served in full until the end.
 func (d *DataPlane) Ready(generation int64) error { return d.data.ready(generation) }
 
 // Dump returns what is served, for the admin endpoint. There are no secrets in it.
