@@ -49,9 +49,8 @@ type GatewayParametersSpec struct {
 	// +optional
 	PodDisruptionBudget *ProxyPodDisruptionBudget `json:"podDisruptionBudget,omitempty"`
 
-	// resources are the compute resources of the proxy's container. What is not set is taken from the defaults,
-	// requests: {cpu: 100m, memory: 128Mi} and limits: {memory: 512Mi}; a default that does not fit with what is set
-	// yields to it.
+	// resources are the compute resources of the proxy's container. Default: requests: {cpu: 100m, memory: 128Mi}, and no
+	// limits. Where a limit is set below the default request, it is the request too.
 	// +optional
 	Resources *ProxyResources `json:"resources,omitempty"`
 
@@ -99,13 +98,13 @@ type GatewayParametersSpec struct {
 	// drainTimeout is how long requests in flight may go on once a pod has been asked to end, from 1s to 1h. The pods'
 	// terminationGracePeriodSeconds follow it. Default: 20s.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,7}(\\\\.[0-9]{1,9})?(h|m|s|ms)){1,4}$') && duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="must be a duration from 1s to 1h, like 30s or 5m"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,4}(\\\\.[0-9]{1,9})?h|[0-9]{1,7}(\\\\.[0-9]{1,9})?(m|s|ms)){1,4}$') && duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="must be a duration from 1s to 1h, like 30s or 5m"
 	DrainTimeout *metav1.Duration `json:"drainTimeout,omitempty"`
 
 	// sessionLifetime is how long a client's session may last before it has to be initialized again, from 1m to 720h.
 	// The keys that seal sessions are not rotated more often than that. Default: 24h.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,7}(\\\\.[0-9]{1,9})?(h|m|s|ms)){1,4}$') && duration(self) >= duration('1m') && duration(self) <= duration('720h')",message="must be a duration from 1m to 720h, like 12h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,4}(\\\\.[0-9]{1,9})?h|[0-9]{1,7}(\\\\.[0-9]{1,9})?(m|s|ms)){1,4}$') && duration(self) >= duration('1m') && duration(self) <= duration('720h')",message="must be a duration from 1m to 720h, like 12h"
 	SessionLifetime *metav1.Duration `json:"sessionLifetime,omitempty"`
 
 	// overlays change the objects that the proxy is made of in whatever the other fields can't say.
@@ -217,7 +216,6 @@ type ProxyScheduling struct {
 	// nodeSelector are labels that a node must have. Labels of both the Gateway's parameters and its GatewayClass's are
 	// required; of two with one key, the Gateway's.
 	// +optional
-	// +mapType=atomic
 	// +kubebuilder:validation:MaxProperties=64
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 
