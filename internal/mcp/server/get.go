@@ -31,6 +31,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 )
 
 // Bounds of the pause before a target is asked for a stream again.
@@ -42,7 +43,7 @@ const (
 // get opens a stream on which servers speak to the client by themselves. The client's stream stays open for as long
 // as its session is valid, whatever becomes of the streams behind it.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#listening-for-messages-from-the-server
-func (s *Server) get(w http.ResponseWriter, r *http.Request, b *backend, snapshot *Snapshot) {
+func (s *Server) get(w http.ResponseWriter, r *http.Request, b *backend, snapshot *Snapshot, observed *telemetry.Exchange) {
 	e := checkAccept(r.Header, "text/event-stream")
 	if e == nil {
 		e = checkVersion(r.Header)
@@ -55,7 +56,9 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, b *backend, snapsho
 		writeHTTPError(w, nil, e)
 		return
 	}
-	l := &listening{Server: s, r: r, session: cs, key: b.Key, stream: s.newEventStream(w)}
+	observed.Era(telemetry.EraLegacy)
+	observed.Stream(telemetry.StreamGet)
+	l := &listening{Server: s, r: r, session: cs, key: b.Key, stream: s.newEventStream(w), observed: observed}
 	defer l.stream.stop()
 	if last := r.Header.Get(headerLastEventID); last != "" {
 		// An id that can't be opened has nothing to replay. Servers listen on as if there were none.
@@ -80,10 +83,11 @@ const standingStream = "get"
 // listening is a client's stream and the targets' streams behind it.
 type listening struct {
 	*Server
-	r       *http.Request
-	session *clientSession
-	key     string // Of the Backend.
-	stream  *eventStream
+	r        *http.Request
+	session  *clientSession
+	key      string // Of the Backend.
+	stream   *eventStream
+	observed *telemetry.Exchange
 	// last is the event that the client had last of a standing stream that broke off; zero if there was none.
 	last session.EventID
 	// modern is nil for the GET stream of a legacy client.
@@ -417,7 +421,9 @@ func (l *listening) relayFrom(
 	defer cancel(nil)
 	// Only the answer's begin has a deadline: a stream may be silent for as long as it likes.
 	watch := newWatchdog(cancel, l.limits.ListTimeout)
-	response, endpoint, err := l.do(ctx, &upstreamCall{target: t, session: l.session, upstream: us, method: http.MethodGet, header: header})
+	response, endpoint, err := l.do(ctx, &upstreamCall{
+		target: t, session: l.session, upstream: us, method: http.MethodGet, header: header, observed: l.observed,
+	})
 	watch.stop()
 	if errors.Is(err, errEraChanged) {
 		l.session.lose(t, us)

@@ -30,6 +30,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 )
 
 // bridge has a legacy target answer a modern client's request, in a session that nobody else uses. An error means that
@@ -155,6 +156,7 @@ func (x *exchange) beginBridged(t *target, body []byte) (*bridgedCall, error) {
 	}
 	response, _, err := c.do(c.ctx, &upstreamCall{
 		target: t, session: c.session, upstream: c.us, method: http.MethodPost, header: x.upstreamHeader(bridgedHeader(x.r.Header), c.us), body: body,
+		observed: x.observed, name: x.message.Method,
 	})
 	switch {
 	case err != nil:
@@ -540,6 +542,7 @@ type bridgedAnswer struct {
 
 func (a *bridgedAnswer) begin() {
 	if a.stream == nil {
+		a.observed.Stream(telemetry.StreamCall)
 		a.stream = a.newEventStream(a.w)
 		a.stream.start()
 	}
@@ -562,6 +565,7 @@ func (a *bridgedAnswer) result(result []byte) {
 }
 
 func (a *bridgedAnswer) fail(e *jsonrpc.Error) {
+	a.observed.Result(resultOf(e))
 	a.send(modernStatus(e.Code), jsonrpc.AppendError(nil, a.id(), e))
 }
 
@@ -576,6 +580,7 @@ func (a *bridgedAnswer) error(data []byte, m *jsonrpc.Message, e *jsonrpc.Error)
 		}
 	}
 	sortEdits(edits)
+	a.observed.Result(telemetry.RPCError)
 	a.send(modernStatus(e.Code), jsonrpc.Splice(nil, data, edits...))
 }
 

@@ -25,6 +25,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 )
 
 // modernListener is what a subscriptions/listen adds to the streams that a listening client has.
@@ -66,7 +67,10 @@ func (x *exchange) listenModern() {
 		x.fail(e)
 		return
 	}
-	l := &listening{Server: x.Server, r: x.r, session: cs, key: x.backend.Key, stream: x.newEventStream(x.w), modern: m}
+	l := &listening{
+		Server: x.Server, r: x.r, session: cs, key: x.backend.Key, stream: x.newEventStream(x.w), modern: m, observed: x.observed,
+	}
+	x.observed.Stream(telemetry.StreamListen)
 	l.stream.start()
 	defer l.stream.stop()
 	defer l.endSessions()

@@ -17,6 +17,8 @@ limitations under the License.
 package server
 
 import (
+	"sync/atomic"
+
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
@@ -56,6 +58,8 @@ type target struct {
 	// requests is nil if the target can't be used; unready then says why.
 	requests *upstream.Target
 	unready  string
+	// outOfUse is how many of its endpoints were so when it was last looked.
+	outOfUse atomic.Int32
 }
 
 // usable returns whether requests can be sent to the target.
