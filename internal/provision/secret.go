@@ -135,10 +135,7 @@ func desiredSecret(
 		}
 		desired = current.DeepCopy()
 	} else {
-		// Not BlockOwnerDeletion: it would need the right to update the Gateway's finalizers, for nothing.
-		owner := metav1.NewControllerRef(gateway, gatewayOwner)
-		owner.BlockOwnerDeletion = new(false)
-		desired.OwnerReferences = []metav1.OwnerReference{*owner}
+		desired.OwnerReferences = []metav1.OwnerReference{ownerReference(gateway)}
 	}
 
 	desired.Labels = maps.Clone(desired.Labels)
