@@ -15,7 +15,7 @@ limitations under the License.
 */
 
 // Package parameters decides how the proxy of a Gateway runs: what the GatewayParameters of the Gateway and of its
-// GatewayClass come to together, what holds where neither says anything, and what overlays make of an object. It is pure.
+// GatewayClass come to together, and what holds where neither says anything. It is pure.
 package parameters
 
 import (
@@ -26,6 +26,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/overlay"
 )
 
 // Parameters are the GatewayParameters of a Gateway and of its GatewayClass in one.
@@ -39,27 +40,11 @@ type Parameters struct {
 // Overlays are the patches of each object, in the order in which they are applied: first the GatewayClass's, then the
 // Gateway's.
 type Overlays struct {
-	Deployment              []Patch
-	Service                 []Patch
-	ServiceAccount          []Patch
-	PodDisruptionBudget     []Patch
-	HorizontalPodAutoscaler []Patch
-}
-
-// Source says whose parameters a patch comes from.
-type Source string
-
-const (
-	// FromGatewayClass is a patch of the GatewayClass's parameters.
-	FromGatewayClass Source = "GatewayClass"
-	// FromGateway is a patch of the Gateway's parameters.
-	FromGateway Source = "Gateway"
-)
-
-// Patch is a strategic merge patch.
-type Patch struct {
-	Source Source
-	JSON   []byte
+	Deployment              []overlay.Patch
+	Service                 []overlay.Patch
+	ServiceAccount          []overlay.Patch
+	PodDisruptionBudget     []overlay.Patch
+	HorizontalPodAutoscaler []overlay.Patch
 }
 
 // Merge returns the parameters of a GatewayClass and of a Gateway in one; either may be nil. The Gateway's win, field by
@@ -89,8 +74,8 @@ func Merge(class, gateway *v1alpha1.GatewayParametersSpec) Parameters {
 	if near.Replicas != nil || near.Autoscaling != nil {
 		p.Spec.Replicas, p.Spec.Autoscaling = near.Replicas, near.Autoscaling
 	}
-	p.Overlays.add(FromGatewayClass, far.Overlays)
-	p.Overlays.add(FromGateway, near.Overlays)
+	p.Overlays.add(overlay.FromGatewayClass, far.Overlays)
+	p.Overlays.add(overlay.FromGateway, near.Overlays)
 	return p
 }
 
@@ -101,22 +86,23 @@ func orEmpty(spec *v1alpha1.GatewayParametersSpec) *v1alpha1.GatewayParametersSp
 	return spec.DeepCopy()
 }
 
-func (o *Overlays) add(source Source, overlays *v1alpha1.ProxyOverlays) {
+func (o *Overlays) add(source overlay.Source, overlays *v1alpha1.ProxyOverlays) {
 	if overlays == nil {
 		return
 	}
 	for _, one := range []struct {
-		patches *[]Patch
-		overlay *runtime.RawExtension
+		name    string
+		raw     *runtime.RawExtension
+		patches *[]overlay.Patch
 	}{
-		{&o.Deployment, overlays.Deployment},
-		{&o.Service, overlays.Service},
-		{&o.ServiceAccount, overlays.ServiceAccount},
-		{&o.PodDisruptionBudget, overlays.PodDisruptionBudget},
-		{&o.HorizontalPodAutoscaler, overlays.HorizontalPodAutoscaler},
+		{"deployment", overlays.Deployment, &o.Deployment},
+		{"service", overlays.Service, &o.Service},
+		{"serviceAccount", overlays.ServiceAccount, &o.ServiceAccount},
+		{"podDisruptionBudget", overlays.PodDisruptionBudget, &o.PodDisruptionBudget},
+		{"horizontalPodAutoscaler", overlays.HorizontalPodAutoscaler, &o.HorizontalPodAutoscaler},
 	} {
-		if one.overlay != nil && len(one.overlay.Raw) > 0 {
-			*one.patches = append(*one.patches, Patch{Source: source, JSON: one.overlay.Raw})
+		if one.raw != nil && len(one.raw.Raw) > 0 {
+			*one.patches = append(*one.patches, overlay.Patch{Source: source, Field: "spec.overlays." + one.name, JSON: one.raw.Raw})
 		}
 	}
 }
