@@ -29,7 +29,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/dynamic-mcp/dynamic-mcp/internal/parameters"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/overlay"
 )
 
 // Installation is what all proxies of a manager have in common.
@@ -43,17 +43,17 @@ type Installation struct {
 }
 
 // objectsOf returns the objects that a Gateway's proxy is made of, all but the Secret, in the order in which they are best
-// made: what pods need before the pods. It is pure. It returns a *parameters.OverlayError if an overlay does not fit.
+// made: what pods need before the pods. It is pure. It returns a *overlay.Error if an overlay does not fit.
 func objectsOf(wanted *Wanted, site *Installation) ([]client.Object, error) {
-	account, err := parameters.Apply(desiredServiceAccount(wanted), wanted.Parameters.Overlays.ServiceAccount)
+	account, err := overlay.Apply(desiredServiceAccount(wanted), wanted.Parameters.Overlays.ServiceAccount)
 	if err != nil {
 		return nil, err
 	}
-	service, err := parameters.Apply(desiredService(wanted), wanted.Parameters.Overlays.Service)
+	service, err := overlay.Apply(desiredService(wanted), wanted.Parameters.Overlays.Service)
 	if err != nil {
 		return nil, err
 	}
-	deployment, err := parameters.Apply(desiredDeployment(wanted, site), wanted.Parameters.Overlays.Deployment)
+	deployment, err := overlay.Apply(desiredDeployment(wanted, site), wanted.Parameters.Overlays.Deployment)
 	if err != nil {
 		return nil, err
 	}
@@ -61,14 +61,14 @@ func objectsOf(wanted *Wanted, site *Installation) ([]client.Object, error) {
 		account, desiredRole(wanted), desiredPeers(wanted), service, desiredRoleBinding(wanted), deployment,
 	}
 	if wanted.Parameters.Spec.PodDisruptionBudget != nil {
-		budget, err := parameters.Apply(desiredPodDisruptionBudget(wanted), wanted.Parameters.Overlays.PodDisruptionBudget)
+		budget, err := overlay.Apply(desiredPodDisruptionBudget(wanted), wanted.Parameters.Overlays.PodDisruptionBudget)
 		if err != nil {
 			return nil, err
 		}
 		objects = append(objects, budget)
 	}
 	if wanted.Parameters.Spec.Autoscaling != nil {
-		scaler, err := parameters.Apply(desiredAutoscaler(wanted), wanted.Parameters.Overlays.HorizontalPodAutoscaler)
+		scaler, err := overlay.Apply(desiredAutoscaler(wanted), wanted.Parameters.Overlays.HorizontalPodAutoscaler)
 		if err != nil {
 			return nil, err
 		}
@@ -213,5 +213,14 @@ func desiredAutoscaler(wanted *Wanted) *autoscalingv2.HorizontalPodAutoscaler {
 				},
 			}},
 		},
+	}
+}
+
+// ownedKinds returns an empty object of each kind that a Gateway's proxy is made of, but the Secret. The ServiceAccount is
+// the last one, so that as long as it is there, it is known that something is.
+func ownedKinds() []client.Object {
+	return []client.Object{
+		&autoscalingv2.HorizontalPodAutoscaler{}, &policyv1.PodDisruptionBudget{}, &appsv1.Deployment{}, &corev1.Service{},
+		&rbacv1.RoleBinding{}, &rbacv1.Role{}, &corev1.ServiceAccount{},
 	}
 }

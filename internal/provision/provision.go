@@ -19,10 +19,13 @@ package provision
 
 import (
 	"context"
+	"fmt"
 
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/parameters"
 )
 
@@ -69,3 +72,21 @@ type InvalidParametersError struct {
 func (e *InvalidParametersError) Error() string { return e.err.Error() }
 
 func (e *InvalidParametersError) Unwrap() error { return e.err }
+
+// ObjectConflictError says that the name of an object that a Gateway's proxy needs is taken by an object that does not
+// belong to the Gateway.
+type ObjectConflictError struct {
+	Kind    string
+	Object  client.ObjectKey
+	Gateway string
+}
+
+func (e *ObjectConflictError) Error() string {
+	return fmt.Sprintf("the %s %s exists and is not controlled by Gateway %q, whose proxy needs one of that name; it is never "+
+		"taken over: delete it, or give the Gateway another name", e.Kind, e.Object, e.Gateway)
+}
+
+// state is what a Gateway's status says about the conflict.
+func (e *ObjectConflictError) state() State {
+	return State{Reason: v1alpha1.GatewayReasonObjectConflict, Message: e.Error()}
+}

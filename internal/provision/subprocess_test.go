@@ -108,7 +108,7 @@ func (h *harness) logger() logr.Logger {
 
 func (h *harness) ensure(gateway *gatewayv1.Gateway) State {
 	h.t.Helper()
-	state, err := h.Ensure(h.t.Context(), gateway)
+	state, err := h.Ensure(h.t.Context(), testWanted(gateway))
 	h.Expect(err).NotTo(HaveOccurred())
 	return state
 }
@@ -207,14 +207,14 @@ func TestEnsureBeforeStartIsCarriedOutByStart(t *testing.T) {
 	})
 	g.Expect(err).NotTo(HaveOccurred())
 	for _, name := range []string{"stays", "goes"} {
-		_, err = s.Ensure(t.Context(), testGateway(name))
+		_, err = s.Ensure(t.Context(), testWanted(testGateway(name)))
 		g.Expect(err).NotTo(HaveOccurred())
 	}
 	g.Expect(s.Remove(t.Context(), client.ObjectKeyFromObject(testGateway("goes")))).To(Succeed())
 	again := testGateway("stays")
 	again.UID = "made-again"
 	g.Expect(s.options.Client.DeleteAllOf(t.Context(), &corev1.Secret{}, client.InNamespace("default"))).To(Succeed())
-	_, err = s.Ensure(t.Context(), again)
+	_, err = s.Ensure(t.Context(), testWanted(again))
 	g.Expect(err).NotTo(HaveOccurred())
 
 	ctx, cancel := context.WithCancel(context.Background())
@@ -224,7 +224,7 @@ func TestEnsureBeforeStartIsCarriedOutByStart(t *testing.T) {
 	cancel()
 	g.Eventually(ended).Should(Receive(BeNil()))
 
-	state, err := s.Ensure(t.Context(), testGateway("late"))
+	state, err := s.Ensure(t.Context(), testWanted(testGateway("late")))
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(state).To(beDown("the manager is shutting down"))
 }
