@@ -72,7 +72,7 @@ func (p Parameters) WithDefaults() Parameters {
 	s.Log.Level = eitherValue(v1alpha1.LogLevelInfo, s.Log.Level)
 	s.Log.Format = eitherValue(v1alpha1.LogFormatJSON, s.Log.Format)
 	s.Log.AccessLog = orNew(s.Log.AccessLog)
-	s.Log.AccessLog.Format = eitherValue(v1alpha1.AccessLogFormatOff, s.Log.AccessLog.Format)
+	s.Log.AccessLog.Format = eitherValue(v1alpha1.AccessLogFormatNone, s.Log.AccessLog.Format)
 	s.Log.AccessLog.ClientAddresses = either(new(false), s.Log.AccessLog.ClientAddresses)
 	limits := config.DefaultLimits()
 	s.RequestBodyLimit = either(resource.NewQuantity(limits.MaxRequestBody, resource.BinarySI), s.RequestBodyLimit)
