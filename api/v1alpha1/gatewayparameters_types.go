@@ -317,12 +317,12 @@ const (
 )
 
 // AccessLogFormat is how a request is written to the access log.
-// +kubebuilder:validation:Enum=Off;JSON
+// +kubebuilder:validation:Enum=None;JSON
 type AccessLogFormat string
 
 const (
-	// AccessLogFormatOff writes no access log.
-	AccessLogFormatOff AccessLogFormat = "Off"
+	// AccessLogFormatNone writes no access log.
+	AccessLogFormatNone AccessLogFormat = "None"
 	// AccessLogFormatJSON writes a JSON object in one line.
 	AccessLogFormatJSON AccessLogFormat = "JSON"
 )
@@ -345,12 +345,12 @@ type ProxyLog struct {
 
 // ProxyAccessLog is a log of clients' requests. It has no tokens, session ids, arguments or results.
 type ProxyAccessLog struct {
-	// format of the lines, on standard output: JSON, or Off (default) for no access log.
+	// format of the lines, on standard output: JSON, or None (default) for no access log.
 	// +optional
 	Format AccessLogFormat `json:"format,omitempty"`
 
 	// clientAddresses is whether lines have the IP addresses of clients, which may be personal data. It has no effect where
-	// format is Off. Default: false.
+	// format is None. Default: false.
 	// +optional
 	ClientAddresses *bool `json:"clientAddresses,omitempty"`
 }

@@ -59,12 +59,25 @@ func (p *Parser) admitCustom(set *Set, d *Document, s *crdschema.Schema) {
 	if !set.keep(d) || !set.store(d) {
 		return
 	}
-	if backend := set.lastBackend(d); backend != nil {
-		r.errors(LayerWebhook, validate.Backend(backend, p.options.validation()))
-		for _, warning := range validate.BackendWarnings(backend, p.options.validation()) {
-			path, _, _ := strings.Cut(warning, ": ")
-			r.add(Warning, LayerWebhook, path, warning)
-		}
+	errs, warnings := p.webhook(set, d)
+	r.errors(LayerWebhook, errs)
+	for _, warning := range warnings {
+		path, _, _ := strings.Cut(warning, ": ")
+		r.add(Warning, LayerWebhook, path, warning)
+	}
+}
+
+// webhook returns what the webhook of a kind says of the object that was stored last.
+func (p *Parser) webhook(set *Set, d *Document) (field.ErrorList, []string) {
+	switch d.Kind.GroupKind() {
+	case v1alpha1.GroupVersion.WithKind(v1alpha1.KindBackend).GroupKind():
+		backend := &set.Backends[len(set.Backends)-1]
+		return validate.Backend(backend, p.options.validation()), validate.BackendWarnings(backend, p.options.validation())
+	case v1alpha1.GroupVersion.WithKind(v1alpha1.KindGatewayParameters).GroupKind():
+		parameters := &set.GatewayParameters[len(set.GatewayParameters)-1]
+		return validate.GatewayParameters(parameters), validate.GatewayParametersWarnings(parameters)
+	default:
+		return nil, nil
 	}
 }
 
@@ -211,12 +224,4 @@ func decodeInto(value map[string]any, into any) error {
 		return err
 	}
 	return json.Unmarshal(encoded, into)
-}
-
-// lastBackend returns the Backend that was stored for a document, or nil if it is of another kind.
-func (s *Set) lastBackend(d *Document) *v1alpha1.Backend {
-	if d.Kind.GroupKind() != v1alpha1.GroupVersion.WithKind(v1alpha1.KindBackend).GroupKind() {
-		return nil
-	}
-	return &s.Backends[len(s.Backends)-1]
 }

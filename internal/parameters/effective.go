@@ -37,11 +37,17 @@ const (
 	defaultRequestMemory                  = "128Mi"
 )
 
-// Effective returns what holds for a Gateway: Merge, and defaults for what neither says. Every pointer in Spec is set, but
-// Replicas or Autoscaling, whichever is not used, and Scheduling.Affinity and PodDisruptionBudget, for which there is no
-// default. Nothing is filled in that Kubernetes has a default for.
+// Effective returns what holds for a Gateway, with defaults for what neither of its parameters says: see Merge and
+// WithDefaults.
 func Effective(class, gateway *v1alpha1.GatewayParametersSpec) Parameters {
-	p := Merge(class, gateway)
+	return Merge(class, gateway).WithDefaults()
+}
+
+// WithDefaults returns the parameters with defaults for what is not set. Every pointer in Spec is set then, but Replicas or
+// Autoscaling, whichever is not used, and Scheduling.Affinity, PodDisruptionBudget and Overlays, for which there is no
+// default. Nothing is filled in that Kubernetes has a default for.
+func (p Parameters) WithDefaults() Parameters {
+	p.Spec = *p.Spec.DeepCopy()
 	s := &p.Spec
 	s.Image = orNew(s.Image)
 	if s.Autoscaling != nil {
@@ -66,7 +72,7 @@ func Effective(class, gateway *v1alpha1.GatewayParametersSpec) Parameters {
 	s.Log.Level = eitherValue(v1alpha1.LogLevelInfo, s.Log.Level)
 	s.Log.Format = eitherValue(v1alpha1.LogFormatJSON, s.Log.Format)
 	s.Log.AccessLog = orNew(s.Log.AccessLog)
-	s.Log.AccessLog.Format = eitherValue(v1alpha1.AccessLogFormatOff, s.Log.AccessLog.Format)
+	s.Log.AccessLog.Format = eitherValue(v1alpha1.AccessLogFormatNone, s.Log.AccessLog.Format)
 	s.Log.AccessLog.ClientAddresses = either(new(false), s.Log.AccessLog.ClientAddresses)
 	limits := config.DefaultLimits()
 	s.RequestBodyLimit = either(resource.NewQuantity(limits.MaxRequestBody, resource.BinarySI), s.RequestBodyLimit)

@@ -96,6 +96,13 @@ func (d *DataPlane) Retire() {
 	d.unregister()
 }
 
+// HandOver lets go of the ports and of the metrics at once, so that another data plane of the same Gateway can have them.
+// Requests in flight, and those that come by connections that there are, are served until Close ends them.
+func (d *DataPlane) HandOver() {
+	_ = d.data.bindPorts(nil) // It can't fail.
+	d.unregister()
+}
+
 // Close ends streams at once, lets requests in flight end within the limit, and then frees everything.
 func (d *DataPlane) Close(limit time.Duration) {
 	d.unregister()
