@@ -44,7 +44,6 @@ import (
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/controller"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/keyring"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/provision"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/resolve"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/validate"
@@ -164,7 +163,7 @@ func (f *managerFlags) setUp(mgr ctrl.Manager, stderr io.Writer, log logr.Logger
 			AllowLoopback:     f.subprocess(),
 			ClusterDomain:     f.clusterDomain,
 		},
-		SessionKeys: keyring.Policy{Every: f.sessionKeyRotation, Lifetime: sessionLifetime()},
+		SessionKeyRotation: f.sessionKeyRotation,
 	}
 	if err := controller.SetupWithManager(mgr, options, proxies, proxies.Events()); err != nil {
 		return fmt.Errorf("set up controllers: %w", err)

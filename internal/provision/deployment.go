@@ -199,7 +199,7 @@ func (d *Deployment) Ensure(ctx context.Context, wanted *Wanted) (State, error) 
 func (d *Deployment) ensureObjects(ctx context.Context, wanted *Wanted) error {
 	objects, err := objectsOf(wanted, &d.options.Installation)
 	if invalid, ok := errors.AsType[*overlay.Error](err); ok {
-		return &InvalidParametersError{err: invalid}
+		return NewInvalidParametersError(invalid)
 	}
 	if err != nil {
 		return err

@@ -205,7 +205,7 @@ func (a *applier) send(ctx context.Context, c *change, options ...client.ApplyOp
 	case apierrors.IsConflict(err):
 		return errChanging
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
-		return &InvalidParametersError{err: fmt.Errorf("the API server does not take the %s %s: %w", c.id.kind, key, err)}
+		return NewInvalidParametersError(fmt.Errorf("the API server does not take the %s %s: %w", c.id.kind, key, err))
 	}
 	return fmt.Errorf("apply the %s %s: %w", c.id.kind, key, err)
 }

@@ -69,6 +69,9 @@ type InvalidParametersError struct {
 	err error
 }
 
+// NewInvalidParametersError returns the error with its message.
+func NewInvalidParametersError(err error) *InvalidParametersError { return &InvalidParametersError{err: err} }
+
 func (e *InvalidParametersError) Error() string { return e.err.Error() }
 
 func (e *InvalidParametersError) Unwrap() error { return e.err }
