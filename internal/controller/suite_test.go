@@ -92,7 +92,7 @@ var _ = BeforeSuite(func() {
 	proxies = newFakeProvisioner()
 	options := controller.Options{
 		SessionKeyRotation: keysEvery,
-		Now:         func() time.Time { return keysStart.Add(time.Duration(keysElapsed.Load())) },
+		Now:                func() time.Time { return keysStart.Add(time.Duration(keysElapsed.Load())) },
 	}
 	Expect(controller.SetupWithManager(manager, options, proxies, proxies.events)).To(Succeed())
 

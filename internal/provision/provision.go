@@ -70,7 +70,9 @@ type InvalidParametersError struct {
 }
 
 // NewInvalidParametersError returns the error with its message.
-func NewInvalidParametersError(err error) *InvalidParametersError { return &InvalidParametersError{err: err} }
+func NewInvalidParametersError(err error) *InvalidParametersError {
+	return &InvalidParametersError{err: err}
+}
 
 func (e *InvalidParametersError) Error() string { return e.err.Error() }
 
