@@ -52,14 +52,11 @@ func gatewayParameters(
 // classProblem returns why a class of ours can't be accepted; empty if it can.
 func classProblem(ctx context.Context, reader client.Reader, class *gatewayv1.GatewayClass) (string, error) {
 	find, readErr := findParameters(ctx, reader)
-	_, invalid := parameters.OfClass(class, find)
-	if err := *readErr; err != nil {
-		return "", err
+	problem := ""
+	if _, invalid := parameters.OfClass(class, find); invalid != nil {
+		problem = invalid.Error()
 	}
-	if invalid != nil {
-		return invalid.Error(), nil
-	}
-	return "", nil
+	return problem, *readErr
 }
 
 // findParameters returns a function that reads GatewayParameters, and where it puts the error if it could not.

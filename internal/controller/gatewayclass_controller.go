@@ -116,8 +116,9 @@ func (r *GatewayClassReconciler) writeStatus(
 	return nil
 }
 
-// classConditions decides on a class of ours, of which a problem is known, or none. CRDs of another release of the Gateway API get best effort, as the
-// specification permits: they are mostly compatible, and refusing would stop traffic for a version number.
+// classConditions decides on a class of ours, of which a problem is known, or none. CRDs of another release of the Gateway
+// API get best effort, as the specification permits: they are mostly compatible, and refusing would stop traffic for a
+// version number.
 func classConditions(class *gatewayv1.GatewayClass, problem string, crds []metav1.PartialObjectMetadata) []metav1.Condition {
 	accepted := translate.Condition{
 		Status:  true,

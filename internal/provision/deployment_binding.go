@@ -142,25 +142,26 @@ func (b *bindings) all() []client.Object {
 
 // write sets the subjects of one binding, if they differ.
 func (b *bindings) write(ctx context.Context, binding client.Object, desired []rbacv1.Subject) error {
-	key, kind := client.ObjectKeyFromObject(binding), binding.GetObjectKind().GroupVersionKind().Kind
+	key := client.ObjectKeyFromObject(binding)
+	name := binding.GetObjectKind().GroupVersionKind().Kind + " " + strings.TrimPrefix(key.String(), "/")
 	found := &unstructured.Unstructured{}
 	found.SetGroupVersionKind(binding.GetObjectKind().GroupVersionKind())
 	if err := b.reader.Get(ctx, key, found); apierrors.IsNotFound(err) && len(desired) == 0 {
 		return nil
 	} else if apierrors.IsNotFound(err) {
-		return fmt.Errorf("the %s %s does not exist, without which proxies have no right to read Gateways and routes: "+
-			"it is a part of the installation: install it again", kind, key)
+		return fmt.Errorf("the %s does not exist, without which proxies have no right to read Gateways and routes: "+
+			"it is a part of the installation: install it again", name)
 	} else if err != nil {
-		return fmt.Errorf("read the %s %s: %w", kind, key, err)
+		return fmt.Errorf("read the %s: %w", name, err)
 	}
 	if ref, _, _ := unstructured.NestedString(found.Object, "roleRef", "name"); ref != b.role {
-		return fmt.Errorf("the %s %s is for the role %q, not %q: install it again", kind, key, ref, b.role)
+		return fmt.Errorf("the %s is for the role %q, not %q: install it again", name, ref, b.role)
 	}
 	var current struct {
 		Subjects []rbacv1.Subject `json:"subjects"`
 	}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(found.Object, &current); err != nil {
-		return fmt.Errorf("read the %s %s: %w", kind, key, err)
+		return fmt.Errorf("read the %s: %w", name, err)
 	}
 	if equality.Semantic.DeepEqual(current.Subjects, desired) {
 		return nil
@@ -169,13 +170,14 @@ func (b *bindings) write(ctx context.Context, binding client.Object, desired []r
 	for i, subject := range desired {
 		subjects[i] = map[string]any{"kind": subject.Kind, "namespace": subject.Namespace, "name": subject.Name}
 	}
-	apply := &unstructured.Unstructured{Object: map[string]any{"subjects": subjects}}
+	// A binding without its role is none, so that it is said again, as it is.
+	apply := &unstructured.Unstructured{Object: map[string]any{"subjects": subjects, "roleRef": found.Object["roleRef"]}}
 	apply.SetGroupVersionKind(binding.GetObjectKind().GroupVersionKind())
 	apply.SetNamespace(key.Namespace)
 	apply.SetName(key.Name)
 	apply.SetUID(found.GetUID())
 	if err := b.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(apply), fieldOwner, client.ForceOwnership); err != nil {
-		return fmt.Errorf("set the subjects of the %s %s: %w", kind, key, err)
+		return fmt.Errorf("set the subjects of the %s: %w", name, err)
 	}
 	return nil
 }

@@ -231,6 +231,6 @@ func hear(before heard, generation int64, said answer, err error) heard {
 		return before
 	}
 	before.generation, before.serving = generation, false
-	before.message = fmt.Sprintf("its admin port does not answer the manager (does a NetworkPolicy keep it out?): %s", printable(err.Error()))
+	before.message = "its admin port does not answer the manager (does a NetworkPolicy keep it out?): " + printable(err.Error())
 	return before
 }

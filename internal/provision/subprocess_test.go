@@ -245,6 +245,22 @@ func TestServingIsAboutOneGeneration(t *testing.T) {
 	h.become(gateway, beServing())
 }
 
+func TestOtherParametersTakeAnotherProcess(t *testing.T) {
+	h := newHarness(t, fakeServes)
+	gateway := testGateway("gw")
+	h.become(gateway, beServing())
+	wanted := testWanted(gateway)
+	wanted.Parameters.Spec.AllowedOrigins = []string{"https://a.example.com"}
+	state, err := h.Ensure(t.Context(), wanted)
+	h.Expect(err).NotTo(HaveOccurred())
+	h.Expect(state.Serving).To(BeFalse())
+	h.Eventually(func() bool {
+		state, err := h.Ensure(t.Context(), wanted)
+		return err == nil && state.Serving
+	}).Should(BeTrue())
+	h.Expect(startedWith(h.dir)).To(ContainElement("--allowed-origins=https://a.example.com"))
+}
+
 func TestKeyRingsOfProxiesThatServe(t *testing.T) {
 	h := newHarness(t, fakeServes)
 	gateway := testGateway("gw")
