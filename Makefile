@@ -143,7 +143,7 @@ install: $(KUSTOMIZE) ## Install the CRDs, the Gateway API's included. Never rep
 	@KUSTOMIZE=$(KUSTOMIZE) hack/install.sh install
 
 .PHONY: uninstall
-uninstall: $(KUSTOMIZE) ## Remove this project's CRDs, and with them every Backend. The Gateway API's CRDs stay.
+uninstall: $(KUSTOMIZE) ## Remove this project's CRDs, and with them every Backend and all GatewayParameters. The Gateway API's stay.
 	@KUSTOMIZE=$(KUSTOMIZE) hack/install.sh uninstall
 
 .PHONY: run-manager
