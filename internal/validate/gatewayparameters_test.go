@@ -64,9 +64,8 @@ func TestGatewayParameters(t *testing.T) {
 		"operators of later versions": {`{scheduling: {tolerations: [{key: a, operator: Gt, value: "1"}]}}`, nil},
 		"labels in order":             {`{pod: {labels: {"b b": b, "a a": a}}}`, []string{`spec.pod.labels: Invalid value: "a a": `, `spec.pod.labels: Invalid value: "b b": `}},
 		"a reserved label, once":      {`{pod: {labels: {dynamic-mcp.dev/x: "not valid"}}}`, []string{"spec.pod.labels[dynamic-mcp.dev/x]: Forbidden: "}},
-		"every reserved variable": {`{env: [{name: POD_IP}, {name: POD_NAME}, {name: POD_NAMESPACE}, {name: POD}]}`, []string{
-			"spec.env[0].name: Forbidden: ", "spec.env[1].name: Forbidden: ", "spec.env[2].name: Forbidden: "}},
-		"a field as a source": {`{env: [{name: A, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]}`, nil},
+		"the pod's own variables":     {`{env: [{name: POD_IP}, {name: POD_NAME}, {name: GOMEMLIMIT}]}`, []string{"spec.env[0].name: Forbidden: "}},
+		"a field as a source":         {`{env: [{name: A, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]}`, nil},
 		"every overlay": {`{overlays: {deployment: {x: 1}, service: {x: 1}, serviceAccount: {x: 1}, podDisruptionBudget: {x: 1}, horizontalPodAutoscaler: {x: 1}}}`, []string{
 			"spec.overlays.deployment.x: ", "spec.overlays.service.x: ", "spec.overlays.serviceAccount.x: ",
 			"spec.overlays.podDisruptionBudget.x: ", "spec.overlays.horizontalPodAutoscaler.x: "}},
