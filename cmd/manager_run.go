@@ -167,7 +167,8 @@ func (f *managerFlags) setUp(ctx context.Context, mgr ctrl.Manager, stderr io.Wr
 	}
 	if f.enableWebhooks {
 		options := validate.Options{AllowLoopback: f.subprocess(), ClusterDomain: f.clusterDomain}
-		if err := webhookv1alpha1.SetupBackendWebhookWithManager(mgr, options); err != nil {
+		if err := errors.Join(webhookv1alpha1.SetupBackendWebhookWithManager(mgr, options),
+			webhookv1alpha1.SetupGatewayParametersWebhookWithManager(mgr)); err != nil {
 			return fmt.Errorf("set up webhooks: %w", err)
 		}
 	} else {

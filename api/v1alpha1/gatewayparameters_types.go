@@ -297,11 +297,14 @@ type ProxyService struct {
 // +kubebuilder:validation:Enum=Debug;Info;Warn;Error
 type LogLevel string
 
-// Levels of the proxy's log.
 const (
+	// LogLevelDebug logs also what only helps to find a mistake, some of it for every request.
 	LogLevelDebug LogLevel = "Debug"
-	LogLevelInfo  LogLevel = "Info"
-	LogLevelWarn  LogLevel = "Warn"
+	// LogLevelInfo logs also what changes in what is served.
+	LogLevelInfo LogLevel = "Info"
+	// LogLevelWarn logs also what works, but not as it should.
+	LogLevelWarn LogLevel = "Warn"
+	// LogLevelError logs only what does not work.
 	LogLevelError LogLevel = "Error"
 )
 

@@ -22,16 +22,16 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// reservedEnv are the environment variables that the proxy's container has anyway.
-var reservedEnv = map[string]bool{"POD_IP": true, "POD_NAME": true, "POD_NAMESPACE": true}
+// reservedEnv is the environment variable by which the proxy knows its own address. Others can't be wrong.
+const reservedEnv = "POD_IP"
 
 func validateEnv(variable *corev1.EnvVar, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	name := path.Child("name")
-	switch {
-	case variable.Name == "":
+	switch variable.Name {
+	case "":
 		errs = append(errs, field.Required(name, "name the environment variable"))
-	case reservedEnv[variable.Name]:
+	case reservedEnv:
 		errs = append(errs, field.Forbidden(name, variable.Name+" is set by the gateway itself: remove it"))
 	default:
 		errs = append(errs, invalidFor(name, variable.Name, validation.IsEnvVarName(variable.Name))...)

@@ -27,9 +27,12 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
 )
 
+// hostLabel is a part of a registry's name.
+const hostLabel = `[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?`
+
 // The grammar of an image's reference. https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
 var (
-	imageHost      = regexp.MustCompile(`^([a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?)(\.[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?)*(:[0-9]{1,5})?$`)
+	imageHost      = regexp.MustCompile(`^` + hostLabel + `(\.` + hostLabel + `)*(:[0-9]{1,5})?$`)
 	imageHostIPv6  = regexp.MustCompile(`^\[[0-9a-fA-F:]+\](:[0-9]{1,5})?$`)
 	imageComponent = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$`)
 	imageTag       = regexp.MustCompile(`^[a-zA-Z0-9_][-a-zA-Z0-9._]{0,127}$`)

@@ -54,13 +54,18 @@ func Origin(text string) error {
 	return nil
 }
 
+// hostProblems returns what is wrong with the host or the port of an origin.
 func hostProblems(host, port string) string {
 	if port != "" {
 		if number, err := strconv.Atoi(port); err != nil || len(validation.IsValidPortNum(number)) > 0 {
 			return fmt.Sprintf("%q is no port", port)
 		}
 	}
-	if _, err := netip.ParseAddr(host); err != nil && len(validation.IsDNS1123Subdomain(strings.ToLower(host))) > 0 {
+	// A zone means something on one machine only.
+	if address, err := netip.ParseAddr(host); err == nil && address.Zone() == "" {
+		return ""
+	}
+	if len(validation.IsDNS1123Subdomain(strings.ToLower(host))) > 0 {
 		return fmt.Sprintf("%q is no host", host)
 	}
 	return ""

@@ -20,6 +20,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 )
 
@@ -34,8 +35,9 @@ func (x *exchange) tellReplicas(ctx context.Context) {
 	}
 }
 
-// fromReplica returns whether another replica has sent the message, which it has from the client.
-func (x *exchange) fromReplica() bool { return peer.FromPeer(x.r.Context()) }
+// fromReplica returns whether another replica has sent the message, which it has from the client, and sees to the rest. What
+// comes to a session's home is the client's.
+func (x *exchange) fromReplica() bool { return peer.FromPeer(x.r.Context()) && !x.isHome(x.session) }
 
 // tellKept tells all replicas of a message that changes what a session has, if one of these targets leaves it to the gateway
 // to keep that.
@@ -49,9 +51,9 @@ func (x *exchange) tellKept(targets ...*target) {
 }
 
 // home is the address of this replica in what it alone can answer: a server's question to the client, if the server itself
-// does not wait for the answer.
+// does not wait for the answer, or waits for it on a connection that this replica holds.
 func (o *streamOwner) home() string {
-	if o.upstream.era() == eraModern {
+	if o.upstream.era() == eraModern || o.target.Protocol == config.SSE {
 		return o.self()
 	}
 	return ""

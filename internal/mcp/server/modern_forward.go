@@ -79,7 +79,7 @@ func (x *exchange) passOn(t *target, body []byte) error {
 	watch := newWatchdog(cancel, limit)
 	defer watch.stop()
 	header := x.upstreamHeader(x.r.Header, upstreamSession{version: modernVersion})
-	if x.own != "" {
+	if x.own != "" && mirror.NameKey(x.message.Method) != "" {
 		header[headerName] = []string{mirror.Encode(x.own)}
 	}
 	response, _, err := x.do(ctx, &upstreamCall{
@@ -90,8 +90,7 @@ func (x *exchange) passOn(t *target, body []byte) error {
 		return err
 	}
 	defer closeBody(response)
-	if refusesModern(response, x.id()) {
-		t.era.forget(eraModern)
+	if refusesModern(response, x.id()) && x.isReplaced(ctx, t) {
 		return errEraChanged
 	}
 	response.Body = watch.body(response.Body)
@@ -104,6 +103,14 @@ func (x *exchange) passOn(t *target, body []byte) error {
 		x.relayError(t, response)
 	}
 	return nil
+}
+
+// isReplaced asks a target that seems not to be a server of the modern era any more. A request that the same server has refused
+// is not to be sent to it again.
+func (s *Server) isReplaced(ctx context.Context, t *target) bool {
+	t.era.forget(eraModern)
+	speaks, err := s.eraOf(ctx, t)
+	return err != nil || speaks != eraModern
 }
 
 // refusesModern returns whether a server refused a modern request with that id because it speaks the legacy revisions only:
