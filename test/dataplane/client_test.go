@@ -128,6 +128,16 @@ func connectGo(t *testing.T, url string) client {
 
 func dialGo(t *testing.T, url string) (*goClient, error) {
 	t.Helper()
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return dialGoBy(t, &mcp.StreamableClientTransport{
+		Endpoint: url, HTTPClient: &http.Client{Transport: era.LegacyOnly(transport)},
+	})
+}
+
+// dialGoBy connects a client by a transport, which also decides on the era that it speaks.
+func dialGoBy(t *testing.T, transport mcp.Transport) (*goClient, error) {
+	t.Helper()
 	c := &goClient{}
 	c.client = mcp.NewClient(&mcp.Implementation{Name: "go", Version: "1"}, &mcp.ClientOptions{
 		ProgressNotificationHandler: func(_ context.Context, r *mcp.ProgressNotificationClientRequest) {
@@ -163,17 +173,10 @@ func dialGo(t *testing.T, url string) (*goClient, error) {
 		}
 	})
 	c.client.AddRoots(&mcp.Root{URI: clientRoot, Name: "dataplane"})
-	transport := &http.Transport{}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
-	defer cancel()
 	var err error
-	c.session, err = c.client.Connect(ctx, &mcp.StreamableClientTransport{
-		Endpoint: url, HTTPClient: &http.Client{Transport: era.LegacyOnly(transport)},
-	}, nil)
-	t.Cleanup(func() {
-		_ = c.close()
-		transport.CloseIdleConnections()
-	})
+	// The stream of a client over HTTP+SSE lasts as long as the context.
+	c.session, err = c.client.Connect(context.WithoutCancel(t.Context()), transport, nil)
+	t.Cleanup(func() { _ = c.close() })
 	return c, err
 }
 

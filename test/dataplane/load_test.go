@@ -21,7 +21,6 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -42,8 +41,8 @@ func TestMixedLoad(t *testing.T) {
 	first, second := newSample(t, "pair"), newSample(t, "pair")
 	pair := first.target()
 	pair.Endpoints = append(pair.Endpoints, second.target().Endpoints...)
-	modern, old := newModernSample(t, "modern"), newOldServer(t, "old")
-	gw := newGateway(t, []config.Target{pair, modern.target(), old}, withReplicas(2))
+	modern, old := newModernSample(t, "modern"), newOldSample(t, "old")
+	gw := newGateway(t, []config.Target{pair, modern.target(), old.target()}, withReplicas(2))
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -73,11 +72,11 @@ func TestMixedLoad(t *testing.T) {
 		// As in a cluster: the endpoint is taken out, and the server goes when it has nothing to do any more.
 		without := pair
 		without.Endpoints = other(first, second, restarted).target().Endpoints
-		gw.update(without, modern.target(), old)
+		gw.update(without, modern.target(), old.target())
 		time.Sleep(pause / 2)
 		restarted.kill()
 		restarted.start()
-		gw.update(pair, modern.target(), old)
+		gw.update(pair, modern.target(), old.target())
 		time.Sleep(pause)
 	}
 	cancel()
@@ -166,20 +165,4 @@ func (l *mixedLoad) run(ctx context.Context, kind string, transport mcp.Transpor
 			}
 		}
 	}
-}
-
-// newOldServer returns a server of the HTTP+SSE transport, as a static target.
-func newOldServer(t *testing.T, name string) config.Target {
-	t.Helper()
-	s := &sample{t: t, name: name}
-	s.server = s.newServer()
-	handler := mcp.NewSSEHandler(func(*http.Request) *mcp.Server { return s.server }, &mcp.SSEOptions{DisableLocalhostProtection: true})
-	listener := httptest.NewServer(handler)
-	t.Cleanup(func() {
-		listener.CloseClientConnections()
-		listener.Close()
-	})
-	old := target(t, name, listener.URL+"/sse")
-	old.Protocol = config.SSE
-	return old
 }

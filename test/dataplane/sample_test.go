@@ -36,6 +36,7 @@ type sample struct {
 	t         *testing.T
 	name      string
 	stateless bool
+	old       bool   // It is of the HTTP+SSE transport.
 	address   string // Stays the same when the server is stopped and started.
 	// cancelled gets the argument "message" of calls of "wait" that were cancelled, and waiting of those that have begun.
 	cancelled, waiting chan string
@@ -54,6 +55,11 @@ func newStatelessSample(t *testing.T, name string) *sample {
 	return startSample(&sample{t: t, name: name, stateless: true})
 }
 
+// newOldSample returns a server of the HTTP+SSE transport, which is a static target.
+func newOldSample(t *testing.T, name string) *sample {
+	return startSample(&sample{t: t, name: name, old: true})
+}
+
 func startSample(s *sample) *sample {
 	s.t.Helper()
 	s.address = "127.0.0.1:0"
@@ -63,7 +69,14 @@ func startSample(s *sample) *sample {
 	return s
 }
 
-func (s *sample) target() config.Target { return target(s.t, s.name, "http://"+s.address+"/") }
+func (s *sample) target() config.Target {
+	if s.old {
+		old := target(s.t, s.name, "http://"+s.address+"/sse")
+		old.Protocol = config.SSE
+		return old
+	}
+	return target(s.t, s.name, "http://"+s.address+"/")
+}
 
 // start starts the server, with no memory of what was before.
 func (s *sample) start() {
@@ -77,13 +90,16 @@ func (s *sample) start() {
 	s.address = listener.Addr().String()
 	server := s.newServer()
 	s.server = server
-	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{
+	var handler http.Handler = mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{
 		Stateless: s.stateless,
 		// Where there are no sessions, the end of its connection is what cancels a request.
 		PropagateRequestCancellation: true,
 		// Its Host header is that of a Service.
 		DisableLocalhostProtection: true,
 	})
+	if s.old {
+		handler = mcp.NewSSEHandler(func(*http.Request) *mcp.Server { return server }, &mcp.SSEOptions{DisableLocalhostProtection: true})
+	}
 	httpServer := &http.Server{Handler: handler}
 	done := make(chan struct{})
 	go func() {

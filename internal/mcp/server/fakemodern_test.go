@@ -17,6 +17,7 @@ limitations under the License.
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -143,10 +144,12 @@ func (f *fakeModern) probes() (n int) {
 }
 
 func (f *fakeModern) serve(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body) // Without that the request's context does not end with the connection.
 	f.mu.Lock()
 	instead := f.instead
 	f.mu.Unlock()
 	if instead != nil {
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		instead.ServeHTTP(w, r)
 		return
 	}
@@ -154,7 +157,6 @@ func (f *fakeModern) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
 	}
-	body, _ := io.ReadAll(r.Body)
 	var m message
 	_ = json.Unmarshal(body, &m)
 	if versions := r.Header["Mcp-Protocol-Version"]; len(versions) != 1 || isLegacyVersion(versions[0]) {

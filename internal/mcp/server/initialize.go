@@ -206,6 +206,10 @@ func (s *Server) openUpstreamOnce(ctx context.Context, c *upstreamCall) (upstrea
 		return upstreamSession{}, nil, &upstream.Error{Target: t.Name, Reason: "its answer to initialize is no JSON-RPC response", Err: err}
 	}
 	if m.Result.Empty() {
+		// Every server of the legacy era knows initialize.
+		if errorCode(answer) == jsonrpc.CodeMethodNotFound && c.upstream.version == "" && s.isReplaced(ctx, t, eraLegacy) {
+			return upstreamSession{}, nil, errEraChanged
+		}
 		return upstreamSession{}, answer, nil
 	}
 	var fields [2]jsonrpc.Span

@@ -320,10 +320,10 @@ func TestAnswersThatAreTooLarge(t *testing.T) {
 func TestClientMayTakeLongerToAnswerThanAServer(t *testing.T) {
 	server := newModernServer(t)
 	server.asking(ask(`"s"`, elicit))
-	g, id := newInputGateway(t, server, withLimits(func(l *config.Limits) { l.CallTimeout = 200 * time.Millisecond }))
+	g, id := newInputGateway(t, server, withLimits(func(l *config.Limits) { l.CallTimeout = time.Second }))
 	s := g.stream(call{session: id, body: callBody})
 	question := s.nextRequest()
-	time.Sleep(600 * time.Millisecond) // The time that has to pass is what this is about.
+	time.Sleep(1500 * time.Millisecond) // The time that has to pass is what this is about.
 	g.reply(id, question, `"result":{"action":"accept"}`)
 	if got := s.next(); !strings.Contains(got, `"action":"accept"`) {
 		t.Errorf("got %s", got)

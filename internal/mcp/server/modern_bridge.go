@@ -25,6 +25,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/federation"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
@@ -166,7 +167,8 @@ func (x *exchange) beginBridged(t *target, body []byte) (*bridgedCall, error) {
 		return nil, err
 	}
 	c.watch = newWatchdog(c.cancel, x.limits.CallTimeout)
-	if x.mayBeAsked() && c.us.id != "" {
+	// A server of HTTP+SSE has one stream for all, in its order: while nobody listens to it apart, all of it comes with the answer.
+	if x.mayBeAsked() && c.us.id != "" && t.Protocol != config.SSE {
 		c.listenFirst()
 	}
 	response, _, err := c.do(c.ctx, &upstreamCall{

@@ -104,7 +104,7 @@ func (x *exchange) discoverOnce(ctx context.Context, t *target) (discovered, err
 		return discovered{}, err
 	}
 	defer closeBody(response)
-	if refusesModern(response, x.id()) && x.isReplaced(ctx, t) {
+	if refusesModern(response, x.id()) && x.isReplaced(ctx, t, eraModern) {
 		return discovered{}, errEraChanged
 	}
 	answer, err := x.readAnswer(response)

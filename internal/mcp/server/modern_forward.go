@@ -90,7 +90,7 @@ func (x *exchange) passOn(t *target, body []byte) error {
 		return err
 	}
 	defer closeBody(response)
-	if refusesModern(response, x.id()) && x.isReplaced(ctx, t) {
+	if refusesModern(response, x.id()) && x.isReplaced(ctx, t, eraModern) {
 		return errEraChanged
 	}
 	response.Body = watch.body(response.Body)
@@ -105,12 +105,12 @@ func (x *exchange) passOn(t *target, body []byte) error {
 	return nil
 }
 
-// isReplaced asks a target that seems not to be a server of the modern era any more. A request that the same server has refused
-// is not to be sent to it again.
-func (s *Server) isReplaced(ctx context.Context, t *target) bool {
-	t.era.forget(eraModern)
+// isReplaced asks a target that seems not to be a server of that era any more. A request that the same server has refused is not
+// to be sent to it again.
+func (s *Server) isReplaced(ctx context.Context, t *target, was era) bool {
+	t.era.forget(was)
 	speaks, err := s.eraOf(ctx, t)
-	return err != nil || speaks != eraModern
+	return err != nil || speaks != was
 }
 
 // refusesModern returns whether a server refused a modern request with that id because it speaks the legacy revisions only:

@@ -108,15 +108,14 @@ func (x *exchange) readFilter(m *modernListener, cs *clientSession) *jsonrpc.Err
 	_ = jsonrpc.Members(x.body, filter[0], func(_, _ jsonrpc.Span) bool { known--; return known >= 0 })
 	m.others = known < 0
 	cs.subscribed = map[subscription]string{}
-	for _, uri := range stringsOf(x.body, filter[0], "resourceSubscriptions") {
-		if len(cs.subscribed) == maxSubscriptions {
-			break
-		}
+	_ = jsonrpc.Elements(x.body, fields[3], func(element jsonrpc.Span) bool {
+		uri, _ := jsonrpc.Text(x.body, element)
 		if t, own := x.subscribedTo(uri); t != nil {
 			cs.subscribed[subscription{t.hash, own}] = uri
 			m.uris = append(m.uris, subscribedURI{uri, t})
 		}
-	}
+		return len(cs.subscribed) < maxSubscriptions
+	})
 	cs.listenFilter = filter[0].Of(x.body)
 	return nil
 }

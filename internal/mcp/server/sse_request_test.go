@@ -56,7 +56,7 @@ func isEither(got string, texts ...string) bool {
 	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(got, text) })
 }
 
-// toolCall is the body of a request of a client.
+// sseToolCall is the body of a request of a client.
 func sseToolCall(id, more string) string {
 	return `{"jsonrpc":"2.0","id":` + id + `,"method":"tools/call","params":{"name":"ask"` + more + `}}`
 }
