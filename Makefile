@@ -13,8 +13,10 @@ MODULE := github.com/dynamic-mcp/dynamic-mcp
 # setup-envtest's in hack/envtest/assets.sh.
 CONTROLLER_GEN_VERSION := v0.23.0
 KUSTOMIZE_VERSION := v5.8.2
+CRD_REF_DOCS_VERSION := v0.3.0
 CONTROLLER_GEN := $(BIN)/controller-gen-$(CONTROLLER_GEN_VERSION)
 KUSTOMIZE := $(BIN)/kustomize-$(KUSTOMIZE_VERSION)
+CRD_REF_DOCS := $(BIN)/crd-ref-docs-$(CRD_REF_DOCS_VERSION)
 GOLANGCI_LINT := $(BIN)/golangci-lint
 
 # What version the binary says it is.
@@ -128,12 +130,18 @@ manifests: $(CONTROLLER_GEN) ## Generate the CRDs, RBAC roles and webhook config
 	@$(CONTROLLER_GEN) crd paths=./api/... output:crd:artifacts:config=config/crd/bases
 	@$(CONTROLLER_GEN) rbac:roleName=manager-role webhook paths=./internal/...
 
+.PHONY: docs
+docs: $(CRD_REF_DOCS) ## Generate docs/api-reference.md from api/.
+	$(call say,generating docs/api-reference.md)
+	@$(CRD_REF_DOCS) --source-path=api --config=hack/crd-ref-docs/config.yaml --templates-dir=hack/crd-ref-docs/templates \
+		--renderer=markdown --max-depth=20 --output-path=docs/api-reference.md >/dev/null
+
 .PHONY: vendor-gateway-api
 vendor-gateway-api: ## Copy the Gateway API CRDs of the version in go.mod to config/crd/gateway-api.
 	@hack/vendor-gateway-api.sh
 
 .PHONY: verify
-verify: $(CONTROLLER_GEN) $(KUSTOMIZE) $(GOLANGCI_LINT) ## Regenerate everything, lint, and fail if that changes a file.
+verify: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(KUSTOMIZE) $(GOLANGCI_LINT) ## Regenerate everything, lint, and fail if that changes a file.
 	@KUSTOMIZE=$(KUSTOMIZE) GOLANGCI_LINT=$(GOLANGCI_LINT) hack/verify.sh
 
 ##@ Cluster (the current kubeconfig)
@@ -143,7 +151,7 @@ install: $(KUSTOMIZE) ## Install the CRDs, the Gateway API's included. Never rep
 	@KUSTOMIZE=$(KUSTOMIZE) hack/install.sh install
 
 .PHONY: uninstall
-uninstall: $(KUSTOMIZE) ## Remove this project's CRDs, and with them every Backend. The Gateway API's CRDs stay.
+uninstall: $(KUSTOMIZE) ## Remove this project's CRDs, and with them every Backend and all GatewayParameters. The Gateway API's stay.
 	@KUSTOMIZE=$(KUSTOMIZE) hack/install.sh uninstall
 
 .PHONY: run-manager
@@ -154,7 +162,7 @@ run-manager: build ## Run the manager on this machine, with each Gateway's proxy
 ##@ Tools
 
 .PHONY: tools
-tools: $(CONTROLLER_GEN) $(KUSTOMIZE) $(GOLANGCI_LINT) ## Build the tools into bin/.
+tools: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(KUSTOMIZE) $(GOLANGCI_LINT) ## Build the tools into bin/.
 
 # go-tool NAME, PACKAGE, VERSION: the file's name has the version, so that a new pin is a new file.
 define go-tool
@@ -166,6 +174,7 @@ endef
 
 $(eval $(call go-tool,controller-gen,sigs.k8s.io/controller-tools/cmd/controller-gen,$(CONTROLLER_GEN_VERSION)))
 $(eval $(call go-tool,kustomize,sigs.k8s.io/kustomize/kustomize/v5,$(KUSTOMIZE_VERSION)))
+$(eval $(call go-tool,crd-ref-docs,github.com/elastic/crd-ref-docs,$(CRD_REF_DOCS_VERSION)))
 
 $(GOLANGCI_LINT): $(addprefix hack/tools/golangci-lint/,go.mod go.sum main.go)
 	$(call say,building golangci-lint with kube-api-linter; a few minutes with an empty Go cache)
