@@ -138,6 +138,7 @@ func TestAdminEndpointSaysWhichKeysThereAre(t *testing.T) {
 		}
 		return config
 	}
+	p.mcp.UpdateKeys(nil) // as it begins
 	check(http.StatusServiceUnavailable, "")
 	first := newKeys(t)
 	p.updateKeys(first)

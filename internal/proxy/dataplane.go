@@ -61,7 +61,6 @@ type dataPlane struct {
 	bind      string
 
 	current atomic.Pointer[snapshot]
-	keys    atomic.Pointer[session.KeyRing] // What mcp has; nil until there are any.
 
 	// running ends when no request may go on any longer.
 	running context.Context
@@ -131,12 +130,12 @@ func (d *dataPlane) report(problem error) {
 	}
 }
 
-// updateKeys changes the keys that seal sessions. It is in this order that the ring which is told is one that is used.
+// updateKeys changes the keys that seal sessions.
 func (d *dataPlane) updateKeys(keys *session.KeyRing) {
-	d.mcp.UpdateKeys(keys)
-	if before := d.keys.Swap(keys); before != nil && before.ID() != keys.ID() {
+	if before := d.keyRing(); before != "" && before != keys.ID() {
 		d.log.Info("Session keys changed", "keyRing", keys.ID())
 	}
+	d.mcp.UpdateKeys(keys)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.badKeys = nil
@@ -144,7 +143,7 @@ func (d *dataPlane) updateKeys(keys *session.KeyRing) {
 
 // keepKeys keeps the keys that there are, and notes why newer ones can't be used. It returns false if there are none.
 func (d *dataPlane) keepKeys(problem error) bool {
-	if d.keys.Load() == nil {
+	if d.mcp.Keys() == nil {
 		return false
 	}
 	d.mu.Lock()
@@ -164,7 +163,7 @@ func (d *dataPlane) keyProblem() error {
 
 // keyRing returns the id of the ring that is used; empty if there is none yet.
 func (d *dataPlane) keyRing() string {
-	if keys := d.keys.Load(); keys != nil {
+	if keys := d.mcp.Keys(); keys != nil {
 		return keys.ID()
 	}
 	return ""

@@ -64,6 +64,7 @@ func NewDataPlane(o Options, registry prometheus.Registerer) *DataPlane {
 		Version:        o.Version,
 		AllowedOrigins: o.AllowedOrigins,
 		Peers:          peers,
+		Telemetry:      t,
 	})
 	return &DataPlane{
 		data: newDataPlane(o, mcp, m, t), mcp: mcp, upstreams: upstreams, peers: peers,

@@ -271,6 +271,7 @@ func marshalled(t *testing.T, keys *session.KeyRing) []byte {
 func TestKeysThatCantBeReadStay(t *testing.T) {
 	p := newPlane(t)
 	first := newKeys(t)
+	p.mcp.UpdateKeys(nil) // as it begins
 	w, c := watched(t, p, []byte("{"))
 	reconcile := func() error {
 		_, err := w.Reconcile(t.Context(), ctrl.Request{})

@@ -272,7 +272,7 @@ func configOf(generation int64, targets []config.Target, listeners ...httproute.
 	}}
 }
 
-// mcpServer is an MCP server of which every call but initialize waits until it is let go.
+// mcpServer is an MCP server of sessions of which every call but initialize waits until it is let go.
 type mcpServer struct {
 	targets []config.Target
 	called  chan struct{}
@@ -287,6 +287,9 @@ func newMCPServer(t *testing.T) *mcpServer {
 		switch {
 		case r.Method != http.MethodPost:
 			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		case bytes.Contains(body, []byte(`"server/discover"`)): // Whether it is of a later revision, which has no sessions.
+			http.Error(w, "no session", http.StatusBadRequest)
 			return
 		case !bytes.Contains(body, []byte(`"initialize"`)):
 			m.called <- struct{}{}

@@ -78,7 +78,9 @@ func (e *eventStream) stop() {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.keepAlive.Stop()
+	if e.keepAlive != nil {
+		e.keepAlive.Stop()
+	}
 	if e.err == nil {
 		e.err = http.ErrServerClosed
 	}

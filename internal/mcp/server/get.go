@@ -31,6 +31,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 )
 
 // Bounds of the pause before a target is asked for a stream again.
@@ -42,7 +43,7 @@ const (
 // get opens a stream on which servers speak to the client by themselves. The client's stream stays open for as long
 // as its session is valid, whatever becomes of the streams behind it.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#listening-for-messages-from-the-server
-func (s *Server) get(w http.ResponseWriter, r *http.Request, b *backend, snapshot *Snapshot) {
+func (s *Server) get(w http.ResponseWriter, r *http.Request, b *backend, snapshot *Snapshot, observed *telemetry.Exchange) {
 	e := checkAccept(r.Header, "text/event-stream")
 	if e == nil {
 		e = checkVersion(r.Header)
@@ -55,8 +56,9 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, b *backend, snapsho
 		writeHTTPError(w, nil, e)
 		return
 	}
-	l := &listening{Server: s, r: r, session: cs, key: b.Key, stream: s.newEventStream(w)}
-	l.stream.start()
+	observed.Era(telemetry.EraLegacy)
+	observed.Stream(telemetry.StreamGet)
+	l := &listening{Server: s, r: r, session: cs, key: b.Key, stream: s.newEventStream(w), observed: observed}
 	defer l.stream.stop()
 	if last := r.Header.Get(headerLastEventID); last != "" {
 		// An id that can't be opened has nothing to replay. Servers listen on as if there were none.
@@ -65,6 +67,9 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, b *backend, snapsho
 		case err == nil && event.Stream == standingStream:
 			l.last = event
 		case err == nil:
+			l.stream.start()
+			l.begun = make(chan struct{})
+			close(l.begun)
 			l.resume(b, event)
 			return
 		}
@@ -78,14 +83,19 @@ const standingStream = "get"
 // listening is a client's stream and the targets' streams behind it.
 type listening struct {
 	*Server
-	r       *http.Request
-	session *clientSession
-	key     string // Of the Backend.
-	stream  *eventStream
+	r        *http.Request
+	session  *clientSession
+	key      string // Of the Backend.
+	stream   *eventStream
+	observed *telemetry.Exchange
 	// last is the event that the client had last of a standing stream that broke off; zero if there was none.
 	last session.EventID
 	// modern is nil for the GET stream of a legacy client.
 	modern *modernListener
+	// settled gets a value for each target whose stream is open or could not be opened, of those there were at the begin.
+	settled chan struct{}
+	// begun is closed once the client knows that its stream is open.
+	begun chan struct{}
 }
 
 // resume continues the stream of a request that broke off, where the event id says: the target that sent the event
@@ -147,6 +157,7 @@ func (l *listening) listen(snapshot *Snapshot) {
 	defer streams.Wait()
 	defer cancel()
 	running := map[session.ServiceHash]*targetStream{}
+	l.settled, l.begun = make(chan struct{}, len(snapshot.targetsOf(l.key))), make(chan struct{})
 	for first := true; ; first = false {
 		b := snapshot.backends[l.key]
 		if b == nil || b.ID != l.session.Backend {
@@ -168,11 +179,11 @@ func (l *listening) listen(snapshot *Snapshot) {
 			running[t.hash] = ts
 			streams.Go(ts.keepOpen)
 		}
-		if first && l.modern != nil {
+		if first {
 			for range len(b.targets) - len(running) {
-				l.modern.settled <- struct{}{} // They can't be asked at all.
+				l.settled <- struct{}{} // They can't be asked at all.
 			}
-			streams.Go(func() { l.acknowledge(ctx, b) })
+			streams.Go(func() { l.begin(ctx, b) })
 		}
 		l.sayChanged(changed)
 		select {
@@ -181,6 +192,29 @@ func (l *listening) listen(snapshot *Snapshot) {
 		case <-snapshot.superseded:
 			snapshot = l.current.Load()
 		}
+	}
+}
+
+// begin tells the client that its stream is open, once those of the targets are: from then on it misses nothing, and what it
+// asks a target to do finds the target's stream open. One target that is slow is not waited for long.
+func (l *listening) begin(ctx context.Context, b *backend) {
+	defer close(l.begun)
+	limit := time.NewTimer(listenPause)
+	defer limit.Stop()
+	waiting := true
+	for i := 0; waiting && i < cap(l.settled); i++ {
+		select {
+		case <-l.settled:
+		case <-limit.C:
+			waiting = false
+		case <-ctx.Done():
+			waiting = false
+		}
+	}
+	if l.modern != nil {
+		l.acknowledge(b)
+	} else {
+		l.stream.start()
 	}
 }
 
@@ -244,8 +278,8 @@ type targetNow struct {
 
 func newTargetStream(ctx context.Context, l *listening, b *backend, t *target, announce bool) *targetStream {
 	ts := &targetStream{listening: l, announce: announce, settle: func() {}}
-	if l.modern != nil && !announce {
-		ts.settle = sync.OnceFunc(func() { l.modern.settled <- struct{}{} })
+	if !announce {
+		ts.settle = sync.OnceFunc(func() { l.settled <- struct{}{} })
 	}
 	ts.now.Store(&targetNow{b, t})
 	ts.ctx, ts.cancel = context.WithCancel(ctx)
@@ -387,7 +421,9 @@ func (l *listening) relayFrom(
 	defer cancel(nil)
 	// Only the answer's begin has a deadline: a stream may be silent for as long as it likes.
 	watch := newWatchdog(cancel, l.limits.ListTimeout)
-	response, endpoint, err := l.do(ctx, &upstreamCall{target: t, session: l.session, upstream: us, method: http.MethodGet, header: header})
+	response, endpoint, err := l.do(ctx, &upstreamCall{
+		target: t, session: l.session, upstream: us, method: http.MethodGet, header: header, observed: l.observed,
+	})
 	watch.stop()
 	if errors.Is(err, errEraChanged) {
 		l.session.lose(t, us)

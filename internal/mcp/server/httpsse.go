@@ -27,6 +27,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 )
 
 // HTTP+SSE is the transport of revision 2024-11-05: the client opens a stream, is told where to post its messages, and gets
@@ -75,7 +76,7 @@ func postsSSE(r *http.Request) bool {
 }
 
 // connect opens a stream, which lasts as long as the client's session.
-func (s *Server) connect(w http.ResponseWriter, r *http.Request, b *backend) {
+func (s *Server) connect(w http.ResponseWriter, r *http.Request, b *backend, observed *telemetry.Exchange) {
 	if e := checkAccept(r.Header, "text/event-stream"); e != nil {
 		writeHTTPError(w, nil, e)
 		return
@@ -98,6 +99,8 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, b *backend) {
 		return
 	}
 	defer s.connections.remove(id)
+	observed.Era(telemetry.EraSSE)
+	observed.Stream(telemetry.StreamSSE)
 	c.stream = s.newEventStream(w)
 	c.stream.start()
 	defer c.stream.stop()
@@ -150,8 +153,9 @@ func (c *connections) begin(id string) (*connection, bool) {
 }
 
 // postSSE takes a message of a client over HTTP+SSE. Its answer goes to the client's stream.
-func (s *Server) postSSE(w http.ResponseWriter, r *http.Request, b *backend, snapshot *Snapshot) {
-	x := &exchange{Server: s, w: w, r: r, backend: b, snapshot: snapshot}
+func (s *Server) postSSE(w http.ResponseWriter, r *http.Request, b *backend, snapshot *Snapshot, observed *telemetry.Exchange) {
+	observed.Era(telemetry.EraSSE)
+	x := &exchange{Server: s, w: w, r: r, backend: b, snapshot: snapshot, observed: observed}
 	e := checkContentType(r.Header)
 	if e == nil {
 		e = x.readBody()
@@ -193,6 +197,7 @@ func (s *Server) postSSE(w http.ResponseWriter, r *http.Request, b *backend, sna
 		}
 	}
 	w.WriteHeader(http.StatusAccepted)
+	x.observed = nil // What becomes of it is shown by itself.
 	c.background.Go(func() {
 		defer c.done()
 		c.work(x)
@@ -208,6 +213,13 @@ func (c *connection) done() {
 func (c *connection) work(x *exchange) {
 	out := newSink(c.deliver)
 	x.w, x.r = out, c.request(http.MethodPost)
+	x.observed = c.telemetry.Begin(x.r)
+	defer x.observed.End()
+	x.observed.Backend(c.key)
+	x.observed.Era(telemetry.EraSSE)
+	if !jsonrpc.IsBatch(x.body) {
+		x.observed.Message(x.body, &x.message)
+	}
 	if x.message.Kind == jsonrpc.Request && x.message.Method == "initialize" {
 		out.handled(x.id(), func(http.ResponseWriter) { x.initialize() })
 		c.begun(out.header.Get(headerSessionID))
@@ -270,7 +282,7 @@ func (c *connection) begun(token string) {
 		defer c.working.Done()
 		snapshot := c.current.Load()
 		if b := snapshot.backends[c.key]; b != nil {
-			newSink(c.deliver).handled(nil, func(w http.ResponseWriter) { c.get(w, r, b, snapshot) })
+			newSink(c.deliver).handled(nil, func(w http.ResponseWriter) { c.get(w, r, b, snapshot, nil) })
 		}
 	})
 }

@@ -108,6 +108,7 @@ func (x *exchange) initializeTargets() (initializedTargets, []targetError) {
 	failed := x.eachTarget(x.r.Context(), x.backend.targets, limit, func(ctx context.Context, i int, t *target) error {
 		us, answer, err := x.openUpstream(ctx, &upstreamCall{
 			target: t, session: x.session, method: http.MethodPost, header: x.upstreamHeader(x.r.Header, upstreamSession{}), body: x.body,
+			observed: x.observed, name: x.message.Method,
 		})
 		answers[i] = initialized{t, us, answer}
 		return err
@@ -157,6 +158,7 @@ func (s *Server) openUpstreamOnce(ctx context.Context, c *upstreamCall) (upstrea
 	if t.Protocol == config.StreamableHTTP {
 		speaks, err := s.eraOf(ctx, t)
 		if err != nil {
+			c.observed.Attempt(methodDiscover, t.Name).Done(ctx, nil, "", err)
 			return upstreamSession{}, nil, err
 		}
 		if speaks == eraModern {

@@ -21,6 +21,7 @@ import (
 	"net/http"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
 )
 
@@ -35,16 +36,47 @@ type upstreamCall struct {
 	method   string // Of HTTP.
 	header   http.Header
 	body     []byte
+	// asIs is whether the server gets it as it is, although it is of the modern era: so is the request.
+	asIs bool
+	// observed is of the client's request that this is a part of; nil if it is of none.
+	observed *telemetry.Exchange
+	// name is the method of MCP, if it has a message that observed shows.
+	name string
 }
 
 // do sends a request to a target and returns the answer as soon as its header is there, with the endpoint that gave it. To
 // callers all servers speak the legacy revisions: those that don't are bridged here. The error is an *upstream.Error, or
 // errEraChanged; the caller closes the answer's body, and the context bounds the body too.
 func (s *Server) do(ctx context.Context, c *upstreamCall) (*http.Response, string, error) {
+	name := c.name
+	if name == "" {
+		name = c.method
+	}
+	attempt := c.observed.Attempt(name, c.target.Name)
+	attempt.Inject(c.header)
+	response, endpoint, err := s.doAs(ctx, c)
+	attempt.Done(ctx, response, endpoint, err)
+	s.noteCircuits(c.target, err)
+	return response, endpoint, err
+}
+
+// noteCircuits shows how many endpoints of a target are out of use, after a request to it.
+func (s *Server) noteCircuits(t *target, err error) {
+	if err == nil && t.outOfUse.Load() == 0 {
+		return
+	}
+	count := t.requests.OutOfUse()
+	if int(t.outOfUse.Swap(int32(count))) != count { //nolint:gosec // A target has some thousand endpoints at most.
+		s.telemetry.CircuitOpen(t.backend.Key, t.Name, count)
+	}
+}
+
+// doAs sends a request to a target in the way that the target understands.
+func (s *Server) doAs(ctx context.Context, c *upstreamCall) (*http.Response, string, error) {
 	switch {
 	case c.target.Protocol == config.SSE:
 		return s.doSSE(ctx, c)
-	case c.upstream.version == modernVersion:
+	case c.upstream.version == modernVersion && !c.asIs:
 		return s.doModern(ctx, c)
 	default:
 		return s.doDirect(ctx, c)

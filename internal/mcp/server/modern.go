@@ -29,6 +29,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/mirror"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 )
 
 // modernRequest is what a request of the modern era says of itself, in params._meta.
@@ -172,6 +173,7 @@ func modernStatus(code jsonrpc.Code) int {
 
 // fail answers with an error, with the status that the client's era has for it.
 func (x *exchange) fail(e *jsonrpc.Error) {
+	x.observed.Result(resultOf(e))
 	status := http.StatusOK
 	if x.modern != nil {
 		status = modernStatus(e.Code)
@@ -180,6 +182,14 @@ func (x *exchange) fail(e *jsonrpc.Error) {
 		}
 	}
 	writeJSON(x.w, status, jsonrpc.AppendError(nil, x.id(), e))
+}
+
+// resultOf says what an error that the client gets is: of a target that does not answer, or of the request.
+func resultOf(e *jsonrpc.Error) telemetry.Result {
+	if e.Code == jsonrpc.CodeInternal {
+		return telemetry.Unavailable
+	}
+	return telemetry.RPCError
 }
 
 // finish answers with a result that the gateway has made.

@@ -30,6 +30,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 )
 
 // bridge has a legacy target answer a modern client's request, in a session that nobody else uses. An error means that
@@ -133,8 +134,8 @@ type incoming struct {
 	err     error
 }
 
-// errClientGone is why a call ends whose client has closed the connection.
-var errClientGone = errors.New("the client has gone")
+// errClientGone is why a call ends whose client has closed the connection. The target is not to blame: see upstream.Client.
+var errClientGone = fmt.Errorf("the client has gone: %w", context.Canceled)
 
 // beginBridged sends a request to a legacy target.
 func (x *exchange) beginBridged(t *target, body []byte) (*bridgedCall, error) {
@@ -151,10 +152,11 @@ func (x *exchange) beginBridged(t *target, body []byte) (*bridgedCall, error) {
 	}
 	c.watch = newWatchdog(c.cancel, x.limits.CallTimeout)
 	if x.mayBeAsked() && c.us.id != "" {
-		c.background.Go(c.listen)
+		c.listenFirst()
 	}
 	response, _, err := c.do(c.ctx, &upstreamCall{
 		target: t, session: c.session, upstream: c.us, method: http.MethodPost, header: x.upstreamHeader(bridgedHeader(x.r.Header), c.us), body: body,
+		observed: x.observed, name: x.message.Method,
 	})
 	switch {
 	case err != nil:
@@ -260,7 +262,12 @@ func (c *bridgedCall) read(response *http.Response) {
 	defer closeBody(response)
 	switch {
 	case response.StatusCode == http.StatusOK && isEventStream(response.Header):
-		c.pass(incoming{err: c.readStream(response)})
+		var last lastEvent
+		err := c.readStream(response, &last)
+		for err == nil {
+			err = c.resume(&last)
+		}
+		c.pass(incoming{err: err})
 	case isJSON(response.Header):
 		data, err := io.ReadAll(io.LimitReader(response.Body, c.limits.MaxMessage+1))
 		in := incoming{data: data}
@@ -285,14 +292,32 @@ func (c *bridgedCall) read(response *http.Response) {
 	}
 }
 
-// readStream passes on the messages of a stream until it ends, and returns why that is no answer.
-func (c *bridgedCall) readStream(response *http.Response) error {
+// lastEvent is where a stream is to be resumed.
+type lastEvent struct {
+	id    string
+	pause time.Duration // That the server asks for; 0 if it does not say.
+}
+
+// readStream passes on the messages of a stream until it ends, and returns why that is no answer; nil if the server has
+// closed the stream for whoever reads it to come back.
+// https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#resumability-and-redelivery
+func (c *bridgedCall) readStream(response *http.Response, last *lastEvent) error {
 	events := newMessageReader(response.Body, c.limits.MaxMessage)
 	defer events.Close()
 	var event sse.Event
 	for {
-		if err := events.Next(&event); err != nil {
+		err := events.Next(&event)
+		switch {
+		case errors.Is(err, io.EOF) && last.id != "" && c.ctx.Err() == nil:
+			return nil
+		case err != nil:
 			return errors.New(brokenOff(c.ctx))
+		}
+		if event.HasID {
+			last.id = event.ID
+		}
+		if event.Retry >= 0 {
+			last.pause = time.Duration(event.Retry) * time.Millisecond
 		}
 		in := incoming{data: bytes.Clone(event.Data)}
 		if len(in.data) == 0 || !event.IsMessage() || jsonrpc.Scan(in.data, &in.message) != nil {
@@ -304,19 +329,67 @@ func (c *bridgedCall) readStream(response *http.Response) error {
 	}
 }
 
+// resume reads on where a stream has ended.
+func (c *bridgedCall) resume(last *lastEvent) error {
+	pause := minStreamPause
+	if last.pause > 0 {
+		pause = min(last.pause, maxStreamPause)
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.ctx.Done():
+		return errors.New(brokenOff(c.ctx))
+	}
+	header := http.Header{}
+	c.setOwnHeaders(header, c.us)
+	header["Accept"] = contentTypeEventStream
+	header[headerLastEventID] = []string{last.id}
+	delete(header, "Content-Type")
+	response, _, err := c.do(c.ctx, &upstreamCall{target: c.target, session: c.session, upstream: c.us, method: http.MethodGet, header: header})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK || !isEventStream(response.Header) {
+		return errors.New("it closed its stream, and does not resume it")
+	}
+	response.Body = c.watch.body(response.Body)
+	return c.readStream(response, last)
+}
+
+// listenPause is how long a server's own stream is waited for before the client's call, or the client's own next message, may
+// reach the server: what it asks there while nobody listens is lost.
+const listenPause = time.Second
+
+// listenFirst begins to listen to the server's own stream.
+func (c *bridgedCall) listenFirst() {
+	opened := make(chan struct{})
+	c.background.Go(func() { c.listen(opened) })
+	timer := time.NewTimer(listenPause)
+	defer timer.Stop()
+	select {
+	case <-opened:
+	case <-timer.C:
+	case <-c.ctx.Done():
+	}
+}
+
 // listen takes what the server sends on a stream of its own: some ask the client there.
-func (c *bridgedCall) listen() {
+func (c *bridgedCall) listen(opened chan<- struct{}) {
 	header := http.Header{}
 	c.setOwnHeaders(header, c.us)
 	header["Accept"] = contentTypeEventStream
 	delete(header, "Content-Type")
 	response, _, err := c.do(c.ctx, &upstreamCall{target: c.target, session: c.session, upstream: c.us, method: http.MethodGet, header: header})
+	close(opened)
 	if err != nil {
 		return
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode == http.StatusOK && isEventStream(response.Header) {
-		_ = c.readStream(response) // The call's own answer says whether anything is wrong.
+		_ = c.readStream(response, &lastEvent{}) // The call's own answer says whether anything is wrong.
 	}
 }
 
@@ -331,7 +404,7 @@ func (c *bridgedCall) pass(in incoming) bool {
 }
 
 // gatherTime is how long further requests of a server are waited for, so that the client is asked all of them together.
-const gatherTime = 5 * time.Millisecond
+const gatherTime = 25 * time.Millisecond
 
 // serve answers one of the client's requests: by the server's answer, or by what the server wants to know first.
 func (c *bridgedCall) serve(x *exchange) error {
@@ -469,6 +542,7 @@ type bridgedAnswer struct {
 
 func (a *bridgedAnswer) begin() {
 	if a.stream == nil {
+		a.observed.Stream(telemetry.StreamCall)
 		a.stream = a.newEventStream(a.w)
 		a.stream.start()
 	}
@@ -491,6 +565,7 @@ func (a *bridgedAnswer) result(result []byte) {
 }
 
 func (a *bridgedAnswer) fail(e *jsonrpc.Error) {
+	a.observed.Result(resultOf(e))
 	a.send(modernStatus(e.Code), jsonrpc.AppendError(nil, a.id(), e))
 }
 
@@ -505,6 +580,7 @@ func (a *bridgedAnswer) error(data []byte, m *jsonrpc.Message, e *jsonrpc.Error)
 		}
 	}
 	sortEdits(edits)
+	a.observed.Result(telemetry.RPCError)
 	a.send(modernStatus(e.Code), jsonrpc.Splice(nil, data, edits...))
 }
 

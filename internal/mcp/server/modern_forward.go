@@ -27,11 +27,12 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/mirror"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 )
 
 // forwardModern sends a modern client's request to a target, whatever that speaks, and relays the answer.
 func (x *exchange) forwardModern(t *target, body []byte, failed func(error)) {
+	x.observed.Target(t.Name)
 	for attempt := 1; ; attempt++ {
 		speaks := eraLegacy
 		if t.Protocol == config.StreamableHTTP {
@@ -62,6 +63,7 @@ func (x *exchange) notForwarded(t *target, err error, failed func(error)) {
 	if x.r.Context().Err() == nil {
 		x.log.Warn("Target did not answer", "backend", x.backend.Key, "target", t.Name, "error", err)
 		failed(err)
+		x.observed.Result(telemetry.Unavailable)
 	}
 }
 
@@ -80,7 +82,10 @@ func (x *exchange) passOn(t *target, body []byte) error {
 	if x.own != "" {
 		header[headerName] = []string{mirror.Encode(x.own)}
 	}
-	response, _, err := x.upstream.Do(ctx, t.requests, &upstream.Request{Method: http.MethodPost, Header: header, Body: body})
+	response, _, err := x.do(ctx, &upstreamCall{
+		target: t, upstream: upstreamSession{version: modernVersion}, asIs: true, method: http.MethodPost, header: header, body: body,
+		observed: x.observed, name: x.message.Method,
+	})
 	if err != nil {
 		return err
 	}
@@ -124,6 +129,7 @@ func refusesModern(response *http.Response, id []byte) bool {
 
 // relayModernStream hands on a modern target's answer that is a stream.
 func (x *exchange) relayModernStream(ctx context.Context, t *target, response *http.Response, watch *watchdog) {
+	x.observed.Stream(telemetry.StreamCall)
 	stream := x.newEventStream(x.w)
 	defer stream.stop()
 	stream.start()
@@ -135,6 +141,7 @@ func (x *exchange) relayModernStream(ctx context.Context, t *target, response *h
 		if err != nil {
 			if !answered && x.r.Context().Err() == nil {
 				x.log.Warn("Target's stream broke off", "backend", x.backend.Key, "target", t.Name, "error", err)
+				x.observed.Result(telemetry.Unavailable)
 				_ = stream.send(messageEvent(jsonrpc.AppendError(nil, x.id(), unavailable(t.Name, brokenOff(ctx)))))
 			}
 			return

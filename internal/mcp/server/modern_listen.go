@@ -25,6 +25,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 )
 
 // modernListener is what a subscriptions/listen adds to the streams that a listening client has.
@@ -37,11 +38,6 @@ type modernListener struct {
 	uris     []subscribedURI
 	// others is whether the filter has members that are not of the core protocol; then so may notifications be.
 	others bool
-
-	// settled gets a value for each target whose stream is open or could not be opened, of those there were at the begin.
-	settled chan struct{}
-	// acknowledged is closed once the client has been told what it will be told.
-	acknowledged chan struct{}
 }
 
 // subscribedURI is a resource that a listener wants to hear of.
@@ -61,7 +57,7 @@ const methodUpdated = "notifications/resources/updated"
 
 // listenModern answers subscriptions/listen: a stream of what changes, for as long as the client wants it.
 func (x *exchange) listenModern() {
-	m := &modernListener{id: x.id(), audience: x.session, acknowledged: make(chan struct{})}
+	m := &modernListener{id: x.id(), audience: x.session}
 	cs := newClientSession(&session.Session{
 		SID: session.NewSID(), Backend: x.backend.ID, ProtocolVersion: modernVersion, Expires: time.Now().Add(x.limits.SessionLifetime),
 		// A listener can't be asked anything.
@@ -71,8 +67,10 @@ func (x *exchange) listenModern() {
 		x.fail(e)
 		return
 	}
-	m.settled = make(chan struct{}, len(x.backend.targets))
-	l := &listening{Server: x.Server, r: x.r, session: cs, key: x.backend.Key, stream: x.newEventStream(x.w), modern: m}
+	l := &listening{
+		Server: x.Server, r: x.r, session: cs, key: x.backend.Key, stream: x.newEventStream(x.w), modern: m, observed: x.observed,
+	}
+	x.observed.Stream(telemetry.StreamListen)
 	l.stream.start()
 	defer l.stream.stop()
 	defer l.endSessions()
@@ -136,22 +134,8 @@ func (x *exchange) subscribedTo(uri string) (*target, string) {
 	return x.backend.named(entry.Target), entry.Own
 }
 
-// acknowledge tells the client what it will hear of, once the targets listen: from then on it misses nothing. It does not wait
-// long for one that is slow.
-func (l *listening) acknowledge(ctx context.Context, b *backend) {
-	defer close(l.modern.acknowledged)
-	timer := time.NewTimer(l.limits.StragglerTimeout)
-	defer timer.Stop()
-	for range cap(l.modern.settled) {
-		select {
-		case <-l.modern.settled:
-			continue
-		case <-timer.C:
-		case <-ctx.Done():
-			return
-		}
-		break
-	}
+// acknowledge tells the client what it will hear of.
+func (l *listening) acknowledge(b *backend) {
 	data := []byte(`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":{"` + metaSubscriptionID + `":`)
 	data = append(append(data, l.modern.id...), `},"notifications":`...)
 	data = append(l.appendAgreed(data, b), "}}"...)
@@ -195,6 +179,10 @@ func (l *listening) anyHas(b *backend, capability session.Capabilities) bool {
 
 // deliver sends the client an event: to a modern listener only what it wants to hear of, and tagged.
 func (l *listening) deliver(event *sse.Event) error {
+	select {
+	case <-l.begun:
+	case <-l.stream.failed.Done():
+	}
 	if l.modern == nil {
 		return l.stream.send(event)
 	}
@@ -206,10 +194,6 @@ func (l *listening) deliver(event *sse.Event) error {
 	edits, err := jsonrpc.SetMeta(event.Data, &m, jsonrpc.Member{Key: metaSubscriptionID, Value: l.modern.id})
 	if err != nil {
 		return nil //nolint:nilerr // Its params are no object: it is no notification of MCP.
-	}
-	select {
-	case <-l.modern.acknowledged:
-	case <-l.stream.failed.Done():
 	}
 	return l.stream.send(messageEvent(jsonrpc.Splice(nil, event.Data, edits...)))
 }

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 )
 
 // exchange is one message of a client on its way through the gateway.
@@ -38,6 +39,8 @@ type exchange struct {
 	modern   *modernRequest // nil for a message of the legacy era
 	body     []byte
 	message  jsonrpc.Message
+	// observed shows what becomes of it; nil for one that nobody looks at.
+	observed *telemetry.Exchange
 	// own is the target's name for what the client calls otherwise; empty if it is the same.
 	own string
 	// rewrite, if not nil, changes the result of the answer.
@@ -54,8 +57,8 @@ func (x *exchange) id() []byte {
 
 // post takes one message of a client.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#sending-messages-to-the-server
-func (s *Server) post(w http.ResponseWriter, r *http.Request, b *backend, snapshot *Snapshot) {
-	x := &exchange{Server: s, w: w, r: r, backend: b, snapshot: snapshot}
+func (s *Server) post(w http.ResponseWriter, r *http.Request, b *backend, snapshot *Snapshot, observed *telemetry.Exchange) {
+	x := &exchange{Server: s, w: w, r: r, backend: b, snapshot: snapshot, observed: observed}
 	if e := x.read(); e != nil {
 		writeHTTPError(w, x.id(), e)
 		return
@@ -73,9 +76,11 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, b *backend, snapsh
 		return
 	}
 	if x.modern != nil {
+		x.observed.Era(telemetry.EraModern)
 		x.serveModern()
 		return
 	}
+	x.observed.Era(telemetry.EraLegacy)
 	e := checkVersion(r.Header)
 	if e == nil && x.message.Kind == jsonrpc.Request && x.message.Method == "initialize" {
 		x.initialize()
@@ -119,6 +124,7 @@ func (x *exchange) scan() *httpError {
 		}
 		return &httpError{http.StatusBadRequest, code, err.Error()}
 	}
+	x.observed.Message(x.body, &x.message)
 	return x.checkNames()
 }
 
@@ -180,6 +186,7 @@ func (x *exchange) readBody() *httpError {
 	case err == nil:
 		return nil
 	case errors.As(err, &maxBytes):
+		x.w.Header().Set("Connection", "close")
 		return tooLarge
 	default:
 		return &httpError{http.StatusBadRequest, jsonrpc.CodeTransport, "Bad Request: the body could not be read to its end"}

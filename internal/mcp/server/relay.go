@@ -32,6 +32,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 )
 
 // wholeAnswer is up to which size an answer in JSON is read before it is handed on, so that one that breaks off can
@@ -82,6 +83,7 @@ func (x *exchange) relayBody(ctx context.Context, t *target, response *http.Resp
 	defer buffers.Put(buffer)
 	n, err := x.copyTo(x.w, io.LimitReader(response.Body, limit+1), buffer[:])
 	if err != nil || n > limit {
+		x.observed.Result(telemetry.Unavailable)
 		// The client has part of an answer; a broken connection tells it so.
 		panic(http.ErrAbortHandler)
 	}
@@ -198,6 +200,7 @@ func passesOn(status int) bool {
 func (x *exchange) relayStream(
 	ctx context.Context, t *target, us upstreamSession, response *http.Response, watch *watchdog,
 ) {
+	x.observed.Stream(telemetry.StreamCall)
 	stream := x.newEventStream(x.w)
 	defer stream.stop()
 	stream.start()
@@ -234,6 +237,7 @@ func (x *exchange) relayStream(
 		default:
 			reason := brokenOff(ctx)
 			x.log.Warn("Target's stream broke off", "backend", x.backend.Key, "target", t.Name, "error", err)
+			x.observed.Result(telemetry.Unavailable)
 			failure := jsonrpc.AppendError(nil, x.id(), unavailable(t.Name, reason))
 			_ = stream.send(&sse.Event{Name: "message", Retry: -1, Data: failure, HasData: true})
 			return

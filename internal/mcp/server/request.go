@@ -27,6 +27,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/federation"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 )
 
 // request answers a request, or has a target answer it. A target that is the whole Backend gets it as it is.
@@ -143,8 +144,10 @@ func (x *exchange) forward(t *target, body []byte, failed func(error)) {
 	if failed == nil {
 		failed = func(err error) { x.fail(asUnavailable(t, err)) }
 	}
+	x.observed.Target(t.Name)
 	if !t.usable() {
 		failed(unavailable(t.Name, t.unready))
+		x.observed.Result(telemetry.Unavailable)
 		return
 	}
 	if x.modern != nil {
@@ -165,6 +168,7 @@ func (x *exchange) forward(t *target, body []byte, failed func(error)) {
 		if x.r.Context().Err() == nil {
 			x.log.Warn("Target did not answer", "backend", x.backend.Key, "target", t.Name, "error", err)
 			failed(err)
+			x.observed.Result(telemetry.Unavailable)
 		}
 		return
 	}
@@ -213,11 +217,8 @@ func (x *exchange) invalidParams(err error) {
 func (x *exchange) find(kind federation.Kind, name string) (federation.Entry, *jsonrpc.Error) {
 	var failed []targetError
 	for _, refresh := range []bool{false, true} {
-		if refresh && !x.session.mayRefresh(kind) {
-			break
-		}
 		var catalogue *federation.Catalogue
-		catalogue, failed = x.catalogue(x.r.Context(), kind, refresh)
+		catalogue, failed = x.catalogue(x.r.Context(), kind, refresh && x.session.mayRefresh(kind))
 		if entry, ok := x.lookUp(catalogue, kind, name); ok {
 			return entry, nil
 		}
@@ -227,7 +228,7 @@ func (x *exchange) find(kind federation.Kind, name string) (federation.Entry, *j
 		}
 		if t := x.qualifiedBy(kind, name); t != nil {
 			i := slices.IndexFunc(failed, func(f targetError) bool { return f.target == t })
-			if recent := (*recentFailure)(nil); i >= 0 && !errors.As(failed[i].err, &recent) {
+			if recent := (*recentFailure)(nil); i >= 0 && (refresh || !errors.As(failed[i].err, &recent)) {
 				return federation.Entry{}, asUnavailable(t, failed[i].err)
 			}
 		}

@@ -60,6 +60,7 @@ func (x *exchange) roundTrip(ctx context.Context, t *target, body []byte) (*http
 func (x *exchange) send(ctx context.Context, t *target, us upstreamSession, method string, body []byte) (*http.Response, error) {
 	response, _, err := x.do(ctx, &upstreamCall{
 		target: t, session: x.session, upstream: us, method: method, header: x.upstreamHeader(x.r.Header, us), body: body,
+		observed: x.observed, name: x.message.Method,
 	})
 	return response, err
 }

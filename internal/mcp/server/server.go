@@ -31,6 +31,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
 )
 
@@ -51,6 +52,8 @@ type Options struct {
 	Limits config.Limits
 	// Upstream sends requests to targets.
 	Upstream *upstream.Client
+	// Telemetry shows what is done; nil for nothing.
+	Telemetry *telemetry.Telemetry
 	// Keys seal session tokens. All replicas of a proxy have the same.
 	Keys *session.KeyRing
 	// Version is shown to clients that a Backend without targets answers by itself.
@@ -70,6 +73,7 @@ type Server struct {
 	version        string
 	allowedOrigins []string
 	peers          *peer.Peers
+	telemetry      *telemetry.Telemetry
 
 	keys     atomic.Pointer[session.KeyRing]
 	current  atomic.Pointer[Snapshot]
@@ -99,12 +103,14 @@ func New(o Options) *Server {
 		version:        o.Version,
 		allowedOrigins: o.AllowedOrigins,
 		peers:          o.Peers,
+		telemetry:      o.Telemetry,
 		sessions:       newSessions(),
 		warned:         newWarnedOf(),
 	}
 	s.running, s.stop = context.WithCancel(context.Background())
 	s.draining, s.drain = context.WithCancel(s.running)
 	s.keys.Store(o.Keys)
+	s.telemetry.CountSessions(s.sessions.count)
 	s.Update(nil)
 	return s
 }
@@ -126,6 +132,10 @@ func (s *Server) Close() {
 
 // Serve answers one HTTP request that was routed to a Backend of the snapshot.
 func (s *Server) Serve(w http.ResponseWriter, r *http.Request, snapshot *Snapshot, key string, site Site) {
+	observed := s.telemetry.Begin(r)
+	defer observed.End()
+	observed.Backend(key)
+	w = observed.Writer(w)
 	if e := checkHost(r, site); e != nil {
 		writeHTTPError(w, nil, e)
 		return
@@ -134,16 +144,16 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, snapshot *Snapsho
 		writeHTTPError(w, nil, e)
 		return
 	}
-	s.serve(w, r, snapshot, key)
+	s.serve(w, r, snapshot, key, observed)
 }
 
 // ServePeer answers one HTTP request that a peer has routed to a Backend, and whose Host and Origin it has checked.
 func (s *Server) ServePeer(w http.ResponseWriter, r *http.Request, key string) {
-	s.serve(w, r, s.current.Load(), key)
+	s.serve(w, r, s.current.Load(), key, nil) // The peer shows it.
 }
 
 // serve answers a request whose Host and Origin have been checked.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapshot, key string) {
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapshot, key string, observed *telemetry.Exchange) {
 	allowOrigin(w, r)
 	b := snapshot.backends[key]
 	switch {
@@ -154,13 +164,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapsho
 		// send them to an authorization server whose tokens the gateway does not take.
 		http.NotFound(w, r)
 	case r.Method == http.MethodPost && postsSSE(r):
-		s.postSSE(w, r, b, snapshot)
+		s.postSSE(w, r, b, snapshot, observed)
 	case r.Method == http.MethodPost:
-		s.post(w, r, b, snapshot)
+		s.post(w, r, b, snapshot, observed)
 	case r.Method == http.MethodGet && opensSSE(r):
-		s.connect(w, r, b)
+		s.connect(w, r, b, observed)
 	case r.Method == http.MethodGet:
-		s.get(w, r, b, snapshot)
+		s.get(w, r, b, snapshot, observed)
 	case r.Method == http.MethodDelete:
 		s.delete(w, r, b)
 	case r.Method == http.MethodOptions:

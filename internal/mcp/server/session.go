@@ -126,6 +126,13 @@ func (s *sessions) weigh(cs *clientSession, grown int) {
 	}
 }
 
+// count returns how many are remembered.
+func (s *sessions) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.known.Len()
+}
+
 // find returns what is known of an opened token's session; nil if the client has ended it.
 func (s *sessions) find(opened *session.Session) *clientSession {
 	s.mu.Lock()

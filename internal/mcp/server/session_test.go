@@ -320,8 +320,10 @@ func TestCancellationIsNotTheTargetsFailure(t *testing.T) {
 	if got := <-answered; got.body != unavailableWith("the request was cancelled") {
 		t.Errorf("got %s", got.body)
 	}
-	if !errors.Is(errCancelledByClient, context.Canceled) {
-		t.Error("mcp/upstream takes it for a failure")
+	for _, err := range []error{errCancelledByClient, errClientGone} {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("mcp/upstream takes %q for a failure", err)
+		}
 	}
 }
 

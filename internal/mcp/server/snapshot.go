@@ -17,6 +17,8 @@ limitations under the License.
 package server
 
 import (
+	"sync/atomic"
+
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
@@ -27,6 +29,14 @@ type Snapshot struct {
 	backends map[string]*backend
 	// superseded is closed when a newer snapshot has taken this one's place: streams outlive snapshots.
 	superseded chan struct{}
+}
+
+// targetsOf returns the targets of a Backend; none if there is no such Backend.
+func (s *Snapshot) targetsOf(key string) []*target {
+	if b := s.backends[key]; b != nil {
+		return b.targets
+	}
+	return nil
 }
 
 // backend is a config.Backend ready to serve.
@@ -48,6 +58,8 @@ type target struct {
 	// requests is nil if the target can't be used; unready then says why.
 	requests *upstream.Target
 	unready  string
+	// outOfUse is how many of its endpoints were so when it was last looked.
+	outOfUse atomic.Int32
 }
 
 // usable returns whether requests can be sent to the target.

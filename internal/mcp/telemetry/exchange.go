@@ -78,8 +78,8 @@ func (e *Exchange) Era(era Era) {
 	}
 }
 
-// Result says what became of the request; the last one counts. Without one, an HTTP error is Rejected, and everything else OK,
-// unless the client went away before anything was answered.
+// Result says what became of the request; the last one counts. Without one, an HTTP error is Rejected, or RPCError if it is of a
+// target, and everything else OK, unless the client went away before anything was answered.
 func (e *Exchange) Result(result Result) {
 	if e != nil {
 		e.result = result
@@ -200,6 +200,8 @@ func (e *Exchange) settle() {
 	}
 	switch {
 	case e.result != unset:
+	case w.status >= http.StatusBadRequest && e.target != e.backend.whole:
+		e.result = RPCError
 	case w.status >= http.StatusBadRequest:
 		e.result = Rejected
 	default:

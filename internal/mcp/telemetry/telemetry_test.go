@@ -95,9 +95,13 @@ func TestSaysTheResultByItselfWhereNobodyElseDoes(t *testing.T) {
 		serve func(e *Exchange, w http.ResponseWriter)
 		want  Result
 	}{
-		"nothing is written":     {context.Background(), func(*Exchange, http.ResponseWriter) {}, OK},
-		"a body without status":  {context.Background(), func(_ *Exchange, w http.ResponseWriter) { _, _ = io.WriteString(w, "{}") }, OK},
-		"an HTTP error":          {context.Background(), func(_ *Exchange, w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) }, Rejected},
+		"nothing is written":    {context.Background(), func(*Exchange, http.ResponseWriter) {}, OK},
+		"a body without status": {context.Background(), func(_ *Exchange, w http.ResponseWriter) { _, _ = io.WriteString(w, "{}") }, OK},
+		"an HTTP error":         {context.Background(), func(_ *Exchange, w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) }, Rejected},
+		"an HTTP error of a target": {context.Background(), func(e *Exchange, w http.ResponseWriter) {
+			e.Target("weather")
+			w.WriteHeader(http.StatusBadRequest)
+		}, RPCError},
 		"the client went before": {gone, func(*Exchange, http.ResponseWriter) {}, Cancelled},
 		"the client went after":  {gone, func(_ *Exchange, w http.ResponseWriter) { _, _ = io.WriteString(w, "{}") }, OK},
 		"the server said it": {context.Background(), func(e *Exchange, w http.ResponseWriter) {
@@ -114,7 +118,7 @@ func TestSaysTheResultByItselfWhereNobodyElseDoes(t *testing.T) {
 			e.Method("ping")
 			test.serve(e, e.Writer(httptest.NewRecorder()))
 			e.End()
-			counted := telemetry.metrics.requests.WithLabelValues(backend, "ping", "", test.want.String())
+			counted := telemetry.metrics.requests.WithLabelValues(backend, "ping", e.target.target, test.want.String())
 			NewWithT(t).Expect(testutil.ToFloat64(counted)).To(Equal(1.0))
 		})
 	}

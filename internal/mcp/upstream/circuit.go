@@ -68,29 +68,40 @@ type permit uint64
 
 func isClosed(epoch uint64) bool { return epoch%2 == 0 }
 
-// admit returns a permit, unless the circuit is open.
-func (c *circuit) admit(now func() time.Time) (permit, bool) {
+// admit returns a permit, unless the circuit is open. A request that has nowhere else to go may always go to an endpoint
+// that refuses connections: that costs nothing, and a server that is back is there for the first who asks.
+func (c *circuit) admit(now func() time.Time, nowhereElse bool) (permit, bool) {
 	if epoch := c.epoch.Load(); isClosed(epoch) {
 		return permit(epoch), true
 	}
-	return c.admitProbe(now())
+	return c.admitToOpen(now(), nowhereElse)
 }
 
-func (c *circuit) admitProbe(now time.Time) (permit, bool) {
+func (c *circuit) admitToOpen(now time.Time, nowhereElse bool) (permit, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if isClosed(c.epoch.Load()) {
-		return permit(c.epoch.Load()), true
-	}
 	if c.probing && !now.Before(c.next) {
-		// A call may take minutes to be answered, or never be: others need not wait for it.
-		c.open(c.next, failure{kind: KindTimeout, reason: "it did not answer in time"})
+		c.giveUpProbe()
 	}
-	if now.Before(c.next) {
+	epoch := c.epoch.Load()
+	switch {
+	case isClosed(epoch), nowhereElse && c.last.isRefusal():
+		return permit(epoch), true
+	case now.Before(c.next):
 		return 0, false
 	}
 	c.probing, c.next = true, now.Add(longestBackoff(c.last.kind))
-	return permit(c.epoch.Load()), true
+	return permit(epoch), true
+}
+
+// giveUpProbe settles a probe that is not answered: a call may take minutes, and others need not wait for it. Where
+// requests waited for their deadline, they still do. What failed at once no longer does. The caller holds mu.
+func (c *circuit) giveUpProbe() {
+	if c.last.kind == KindTimeout {
+		c.open(c.next, c.last)
+	} else {
+		c.close(c.next)
+	}
 }
 
 // succeeded notes an answer. It closes the circuit whenever the request began: the endpoint answers now.
@@ -102,8 +113,7 @@ func (c *circuit) succeeded(now func() time.Time) {
 	defer c.mu.Unlock()
 	c.failures.Store(0)
 	if !isClosed(c.epoch.Load()) {
-		c.probing, c.since = false, now()
-		c.epoch.Add(1)
+		c.close(now())
 	}
 }
 
@@ -143,6 +153,13 @@ func (c *circuit) open(now time.Time, f failure) {
 	c.last, c.probing = f, false
 	// Replicas that lost one server don't come back to it all at once.
 	c.next = now.Add(c.backoff/2 + rand.N(c.backoff/2)) //nolint:gosec // spreading load needs no secrecy
+}
+
+// close closes the circuit. The caller holds mu.
+func (c *circuit) close(now time.Time) {
+	c.failures.Store(0)
+	c.probing, c.since = false, now
+	c.epoch.Add(1)
 }
 
 // refusal returns when a request to the endpoint may be tried again, and why it is refused until then.

@@ -21,8 +21,10 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -42,8 +44,9 @@ func (f *fakeClock) now() time.Time { return f.begun.Add(time.Duration(f.passed.
 func (f *fakeClock) advance(d time.Duration) { f.passed.Add(int64(d)) }
 
 var (
-	refusal = failure{KindConnect, "it refuses connections", errors.New("connection refused")}
-	silence = failure{KindTimeout, "it did not answer within 15s", context.DeadlineExceeded}
+	refused  = failure{KindConnect, "it refuses connections", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}
+	brokeOff = failure{KindClosed, "it closed the connection without an answer", io.EOF}
+	silence  = failure{KindTimeout, "it did not answer within 15s", context.DeadlineExceeded}
 )
 
 // openCircuit returns a circuit that has just opened.
@@ -52,7 +55,7 @@ func openCircuit(t *testing.T, clock *fakeClock, f failure) *circuit {
 	c := &circuit{since: clock.now()}
 	for range failureThreshold {
 		wantState(t, c, clock, Closed)
-		p, ok := c.admit(clock.now)
+		p, ok := c.admit(clock.now, false)
 		if !ok {
 			t.Fatal("a closed circuit refuses a request")
 		}
@@ -72,17 +75,17 @@ func wantState(t *testing.T, c *circuit, clock *fakeClock, want State) {
 // probe returns the permit of a probe, which must be given as soon as the backoff is over.
 func probe(t *testing.T, c *circuit, clock *fakeClock) permit {
 	t.Helper()
-	if _, ok := c.admit(clock.now); ok {
+	if _, ok := c.admit(clock.now, false); ok {
 		t.Fatal("a request is let through before the backoff is over")
 	}
 	clock.advance(c.next.Sub(clock.now()))
 	wantState(t, c, clock, HalfOpen)
-	p, ok := c.admit(clock.now)
+	p, ok := c.admit(clock.now, false)
 	if !ok {
 		t.Fatal("no probe is let through after the backoff")
 	}
 	wantState(t, c, clock, HalfOpen)
-	if _, ok := c.admit(clock.now); ok {
+	if _, ok := c.admit(clock.now, false); ok {
 		t.Fatal("a second probe is let through beside the first")
 	}
 	return p
@@ -96,7 +99,7 @@ func TestFailingProbesLengthenTheBackoff(t *testing.T) {
 		f      failure
 		limits []time.Duration
 	}{
-		{"up to 1 s for what fails at once", refusal, []time.Duration{250 * ms, 500 * ms, 1000 * ms, 1000 * ms, 1000 * ms}},
+		{"up to 1 s for what fails at once", brokeOff, []time.Duration{250 * ms, 500 * ms, 1000 * ms, 1000 * ms, 1000 * ms}},
 		{"up to 10 s for what takes its time", silence,
 			[]time.Duration{250 * ms, 500 * ms, 1000 * ms, 2000 * ms, 4000 * ms, 8000 * ms, 10000 * ms, 10000 * ms}},
 	} {
@@ -109,14 +112,14 @@ func TestFailingProbesLengthenTheBackoff(t *testing.T) {
 			c.failed(probe(t, c, clock), test.f, clock.now())
 		}
 	}
-	t.Run("a server that refuses after it was silent is asked soon", func(t *testing.T) {
+	t.Run("a server that fails at once after it was silent is asked soon", func(t *testing.T) {
 		t.Parallel()
 		clock := newFakeClock()
 		c := openCircuit(t, clock, silence)
 		for range 10 {
 			c.failed(probe(t, c, clock), silence, clock.now())
 		}
-		c.failed(probe(t, c, clock), refusal, clock.now())
+		c.failed(probe(t, c, clock), brokeOff, clock.now())
 		if wait := c.next.Sub(clock.now()); wait > maxBackoff {
 			t.Errorf("it is asked after %s", wait)
 		}
@@ -132,7 +135,7 @@ func TestFailingProbesLengthenTheBackoff(t *testing.T) {
 		c.succeeded(clock.now)
 		for range failureThreshold {
 			wantState(t, c, clock, Closed)
-			p, _ := c.admit(clock.now)
+			p, _ := c.admit(clock.now, false)
 			c.failed(p, silence, clock.now())
 		}
 		if wait := c.next.Sub(clock.now()); wait > minBackoff {
@@ -146,11 +149,11 @@ func TestOnlyFailuresInARowOpen(t *testing.T) {
 	clock := newFakeClock()
 	c := &circuit{}
 	for i := range 5 * failureThreshold {
-		p, _ := c.admit(clock.now)
+		p, _ := c.admit(clock.now, false)
 		if i%failureThreshold == failureThreshold-1 {
 			c.succeeded(clock.now)
 		} else {
-			c.failed(p, refusal, clock.now())
+			c.failed(p, brokeOff, clock.now())
 		}
 		wantState(t, c, clock, Closed)
 	}
@@ -163,7 +166,7 @@ func TestRequestsThatBeganEarlier(t *testing.T) {
 		t.Parallel()
 		clock := newFakeClock()
 		c := &circuit{}
-		early, _ := c.admit(clock.now)
+		early, _ := c.admit(clock.now, false)
 		for range failureThreshold {
 			c.failed(early, silence, clock.now())
 		}
@@ -180,7 +183,7 @@ func TestRequestsThatBeganEarlier(t *testing.T) {
 		t.Parallel()
 		clock := newFakeClock()
 		c := &circuit{}
-		early, _ := c.admit(clock.now)
+		early, _ := c.admit(clock.now, false)
 		for range failureThreshold {
 			c.failed(early, silence, clock.now())
 		}
@@ -218,71 +221,123 @@ func TestRequestsThatBeganEarlier(t *testing.T) {
 func TestProbeThatSaysNothingMakesRoomForAnother(t *testing.T) {
 	t.Parallel()
 	clock := newFakeClock()
-	c := openCircuit(t, clock, refusal)
+	c := openCircuit(t, clock, brokeOff)
 	for range 5 {
 		c.released(probe(t, c, clock), clock.now())
-		again, ok := c.admit(clock.now)
+		again, ok := c.admit(clock.now, false)
 		if !ok {
 			t.Fatal("no other probe is let through")
 		}
-		if _, ok := c.admit(clock.now); ok {
+		if _, ok := c.admit(clock.now, false); ok {
 			t.Fatal("more than one other is")
 		}
-		c.failed(again, refusal, clock.now())
+		c.failed(again, brokeOff, clock.now())
 	}
 }
 
 // A probe may be a call that takes minutes to be answered.
 func TestProbeThatIsNotAnsweredIsGivenUp(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct {
-		f     failure
-		after time.Duration
-	}{{refusal, maxBackoff}, {silence, maxSlowBackoff}} {
+	t.Run("of a server that was silent", func(t *testing.T) {
+		t.Parallel()
 		clock := newFakeClock()
-		c := openCircuit(t, clock, test.f)
+		c := openCircuit(t, clock, silence)
 		slow := probe(t, c, clock)
-		clock.advance(test.after - 1)
-		if _, ok := c.admit(clock.now); ok {
-			t.Fatalf("%s: another probe is let through early", test.f.kind)
-		}
+		clock.advance(maxSlowBackoff - 1)
+		wantRefusal(t, c, clock)
 		clock.advance(1)
-		if _, ok := c.admit(clock.now); ok {
-			t.Fatalf("%s: there is no backoff after a probe that was given up", test.f.kind)
-		}
-		if wait := c.next.Sub(clock.now()); wait < minBackoff || wait > 2*minBackoff {
-			t.Errorf("%s: the backoff is %s", test.f.kind, wait)
+		wantRefusal(t, c, clock)
+		next := c.next
+		if wait := next.Sub(clock.now()); wait < minBackoff || wait > 2*minBackoff {
+			t.Errorf("the backoff is %s", wait)
 		}
 		// Whatever becomes of the slow one, its failure has been counted.
-		next := c.next
 		c.failed(slow, silence, clock.now())
 		c.released(slow, clock.now())
 		if c.next != next {
-			t.Errorf("%s: the backoff was changed", test.f.kind)
-		}
-		if f := c.last; f.kind != KindTimeout {
-			t.Errorf("the last failure is %+v", f)
+			t.Error("the backoff was changed")
 		}
 		probe(t, c, clock)
 		c.succeeded(clock.now) // Be it the slow one.
 		wantState(t, c, clock, Closed)
-	}
+	})
 	t.Run("long ago", func(t *testing.T) {
 		t.Parallel()
 		clock := newFakeClock()
-		c := openCircuit(t, clock, refusal)
+		c := openCircuit(t, clock, silence)
 		probe(t, c, clock)
 		clock.advance(time.Hour)
-		if _, ok := c.admit(clock.now); !ok {
+		if _, ok := c.admit(clock.now, false); !ok {
 			t.Error("its backoff is counted from now")
 		}
+		wantRefusal(t, c, clock)
 	})
+	t.Run("of a server that failed at once, and does so no more", func(t *testing.T) {
+		t.Parallel()
+		clock := newFakeClock()
+		c := openCircuit(t, clock, brokeOff)
+		slow := probe(t, c, clock)
+		clock.advance(maxBackoff - 1)
+		wantRefusal(t, c, clock)
+		clock.advance(1)
+		for range 2 {
+			if _, ok := c.admit(clock.now, false); !ok {
+				t.Fatal("it is refused")
+			}
+			wantState(t, c, clock, Closed)
+		}
+		c.failed(slow, silence, clock.now())
+		if n := c.failures.Load(); n != 0 {
+			t.Errorf("%d failures are counted", n)
+		}
+	})
+}
+
+func wantRefusal(t *testing.T, c *circuit, clock *fakeClock) {
+	t.Helper()
+	if _, ok := c.admit(clock.now, false); ok {
+		t.Fatal("a request is let through")
+	}
+}
+
+func TestOnlyRefusedConnectionsAreTriedByWhoHasNoChoice(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		f     failure
+		tried bool
+	}{
+		{refused, true},
+		{brokeOff, false},
+		{silence, false},
+		{failure{KindConnect, "it can't be reached", &net.OpError{Op: "dial", Err: syscall.EHOSTUNREACH}}, false},
+		// Not while connecting: it has been sent something.
+		{failure{KindConnect, "it refuses connections", &net.OpError{Op: "read", Err: syscall.ECONNREFUSED}}, false},
+		{statusFailure(503), false},
+	} {
+		clock := newFakeClock()
+		c := openCircuit(t, clock, test.f)
+		for range 3 {
+			wantRefusal(t, c, clock)
+			p, ok := c.admit(clock.now, true)
+			if ok != test.tried {
+				t.Errorf("%s: got %t", test.f.reason, ok)
+			}
+			if ok {
+				c.failed(p, test.f, clock.now())
+			}
+		}
+		// Beside a probe as well.
+		probe(t, c, clock)
+		if _, ok := c.admit(clock.now, true); ok != test.tried {
+			t.Errorf("%s, beside a probe: got %t", test.f.reason, ok)
+		}
+	}
 }
 
 func TestRefusalSaysWhenItIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	clock := newFakeClock()
-	c := openCircuit(t, clock, refusal)
+	c := openCircuit(t, clock, refused)
 	for _, test := range []struct {
 		wait time.Duration
 		want string
@@ -295,7 +350,7 @@ func TestRefusalSaysWhenItIsTriedAgain(t *testing.T) {
 	} {
 		c.next = clock.now().Add(test.wait)
 		next, f := c.refusal(clock.now())
-		if f.reason != test.want || f.kind != KindCircuitOpen || !errors.Is(f.err, refusal.err) || next != c.next {
+		if f.reason != test.want || f.kind != KindCircuitOpen || !errors.Is(f.err, refused.err) || next != c.next {
 			t.Errorf("%s: got %+v, want %q", test.wait, f, test.want)
 		}
 	}
@@ -318,7 +373,7 @@ func TestCircuitNeverStaysOpen(t *testing.T) {
 		for range 200 {
 			switch what := random.IntN(6); {
 			case what <= 1:
-				if p, ok := c.admit(clock.now); ok {
+				if p, ok := c.admit(clock.now, what == 0); ok {
 					permits = append(permits, p)
 				}
 			case what == 2:
@@ -334,13 +389,15 @@ func TestCircuitNeverStaysOpen(t *testing.T) {
 					c.released(p, clock.now())
 				case 2:
 					c.failed(p, silence, clock.now())
+				case 3:
+					c.failed(p, refused, clock.now())
 				default:
-					c.failed(p, refusal, clock.now())
+					c.failed(p, brokeOff, clock.now())
 				}
 			}
 		}
 		clock.advance(2 * maxSlowBackoff) // A probe is given up, and a backoff is over.
-		if _, ok := c.admit(clock.now); !ok {
+		if _, ok := c.admit(clock.now, false); !ok {
 			t.Fatalf("seed %d: nothing is let through: next in %s, probing %t", seed, c.next.Sub(clock.now()), c.probing)
 		}
 		c.succeeded(clock.now)
@@ -357,7 +414,7 @@ func TestCircuitIsSafeForConcurrentUse(t *testing.T) {
 		users.Go(func() {
 			for j := range 2000 {
 				clock.advance(time.Millisecond)
-				p, ok := c.admit(clock.now)
+				p, ok := c.admit(clock.now, j%2 == 0)
 				_, _, _ = c.state(clock.now())
 				switch {
 				case !ok:
@@ -367,14 +424,14 @@ func TestCircuitIsSafeForConcurrentUse(t *testing.T) {
 				case (i+j)%11 == 0:
 					c.succeeded(clock.now)
 				default:
-					c.failed(p, failure{KindClosed, "it closed the connection without an answer", io.EOF}, clock.now())
+					c.failed(p, []failure{brokeOff, refused, silence}[j%3], clock.now())
 				}
 			}
 		})
 	}
 	users.Wait()
 	clock.advance(2 * maxSlowBackoff)
-	if _, ok := c.admit(clock.now); !ok {
+	if _, ok := c.admit(clock.now, false); !ok {
 		t.Error("nothing is let through")
 	}
 }
@@ -383,7 +440,7 @@ func TestClosedCircuitAllocatesNothing(t *testing.T) {
 	clock := newFakeClock()
 	c := &circuit{}
 	if n := testing.AllocsPerRun(1000, func() {
-		if _, ok := c.admit(clock.now); ok {
+		if _, ok := c.admit(clock.now, false); ok {
 			c.succeeded(clock.now)
 		}
 	}); n != 0 {
@@ -396,7 +453,7 @@ func BenchmarkClosedCircuit(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if _, ok := c.admit(time.Now); ok {
+			if _, ok := c.admit(time.Now, false); ok {
 				c.succeeded(time.Now)
 			}
 		}

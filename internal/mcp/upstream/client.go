@@ -170,32 +170,47 @@ func (c *Client) Do(ctx context.Context, t *Target, r *Request) (*http.Response,
 		c.observe(t, "", err.Kind)
 		return nil, "", err
 	}
+	response, address, err := c.sendToAny(ctx, t, candidates, r, false)
+	if response == nil && err == nil {
+		response, address, err = c.sendToAny(ctx, t, candidates, r, true)
+	}
+	if response == nil && err == nil {
+		err = c.refuse(t, candidates)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return response, address, nil
+}
+
+// sendToAny sends the request to the first endpoint that can be connected to, beginning anywhere. It returns neither a
+// response nor an error if all circuits are open.
+func (c *Client) sendToAny(
+	ctx context.Context, t *Target, candidates []endpoint, r *Request, nowhereElse bool,
+) (_ *http.Response, address string, failed *Error) {
 	first := 0
 	if len(candidates) > 1 {
 		first = rand.IntN(len(candidates)) //nolint:gosec // spreading load needs no secrecy
 	}
 	for i := range candidates {
 		e := &candidates[(first+i)%len(candidates)]
-		permit, ok := e.circuit.admit(c.now)
+		permit, ok := e.circuit.admit(c.now, nowhereElse)
 		if !ok {
 			continue
 		}
-		response, sendErr := c.send(ctx, t, e, r)
-		if sendErr == nil {
+		response, err := c.send(ctx, t, e, r)
+		if err == nil {
 			c.answered(t, e, permit, response.StatusCode)
 			return response, e.address, nil
 		}
-		f := explain(ctx, sendErr)
+		f := explain(ctx, err)
 		c.notAnswered(t, e, permit, r.Method, f)
-		err = f.asError(t)
-		if !notConnected(sendErr) || ctx.Err() != nil {
+		failed = f.asError(t)
+		if !notConnected(err) || ctx.Err() != nil {
 			break
 		}
 	}
-	if err == nil {
-		err = c.refuse(t, candidates)
-	}
-	return nil, "", err
+	return nil, "", failed
 }
 
 func (c *Client) send(ctx context.Context, t *Target, e *endpoint, r *Request) (*http.Response, error) {

@@ -167,6 +167,11 @@ func (f failure) isEndpoints(method string) bool {
 	}
 }
 
+// isRefusal returns whether the endpoint refused the connection, which takes no time.
+func (f failure) isRefusal() bool {
+	return notConnected(f.err) && errors.Is(f.err, syscall.ECONNREFUSED)
+}
+
 // isUnavailable returns whether an HTTP status says that there is nobody to answer.
 func isUnavailable(status int) bool {
 	return status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout

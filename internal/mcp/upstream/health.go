@@ -80,6 +80,16 @@ func (c *Client) Health() []EndpointHealth {
 	})
 }
 
+// OutOfUse returns how many of the target's endpoints get no requests for now because they failed.
+func (t *Target) OutOfUse() (count int) {
+	for i := range t.endpoints {
+		if !isClosed(t.endpoints[i].circuit.epoch.Load()) {
+			count++
+		}
+	}
+	return count
+}
+
 // circuitKey tells endpoints apart, whatever target has them.
 type circuitKey struct {
 	service   config.ServiceID

@@ -201,51 +201,125 @@ func TestProbeThatTheClientCancels(t *testing.T) {
 	wantHealth(t, c, Closed)
 }
 
-// A server that is down costs nothing, and one that is back is found within the backoff.
-func TestAllEndpointsAreDown(t *testing.T) {
+// A server that fails costs nothing, and one that is back is found within the backoff.
+func TestAllEndpointsFail(t *testing.T) {
 	t.Parallel()
 	a, b := newFlakyServer(t), newFlakyServer(t)
+	a.set(breaksOff)
+	b.set(breaksOff)
 	c, clock := withClock(t)
 	target := compile(t, c, testTarget(a.address, b.address))
-	var down atomic.Bool
-	dialled := target.transport.DialContext
-	var dials atomic.Int32
-	target.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		dials.Add(1)
-		if down.Load() {
-			address = "127.0.0.1:1" // Nobody listens there.
-		}
-		return dialled(ctx, network, address)
-	}
-	down.Store(true)
-	for range failureThreshold { // Each tries both.
-		_, _, err := post(t.Context(), t, c, target, &Request{})
-		wantReason(t, err, "it refuses connections")
-	}
+	fail(t, c, target, a.address)
+	fail(t, c, target, b.address)
 	wantHealth(t, c, Open, Open)
-	before := dials.Load()
+	requests := func() int32 { return a.requests.Load() + b.requests.Load() }
+	before := requests()
 	for range 100 {
 		_, _, err := post(t.Context(), t, c, target, &Request{})
-		wantRefused(t, err, "it refuses connections")
+		wantRefused(t, err, "it closed the connection without an answer")
 	}
-	if n := dials.Load() - before; before != 2*failureThreshold || n != 0 {
-		t.Errorf("%d dials until it was known, and then %d", before, n)
+	if n := requests(); n != before {
+		t.Errorf("%d requests were sent", n-before)
 	}
-	for range 20 { // It is down for long: a probe of each fails, time and again.
+	for range 20 { // It fails for long: each endpoint takes one request, time and again.
 		clock.advance(maxBackoff)
+		for range 2 {
+			_, _, err := post(t.Context(), t, c, target, &Request{})
+			wantReason(t, err, "it closed the connection without an answer")
+		}
 		_, _, err := post(t.Context(), t, c, target, &Request{})
-		wantReason(t, err, "it refuses connections")
-		_, _, err = post(t.Context(), t, c, target, &Request{})
-		wantRefused(t, err, "it refuses connections")
+		wantRefused(t, err, "it closed the connection without an answer")
 	}
-	down.Store(false)
+	a.set(answers(200))
+	b.set(answers(200))
 	clock.advance(maxBackoff)
-	for range 50 {
+	for range 100 { // Both are used, but for a chance of 2 in 2^100.
 		if _, _, err := post(t.Context(), t, c, target, &Request{}); err != nil {
 			t.Fatalf("it is refused after the server is back: %v", err)
 		}
 	}
 	wantHealth(t, c, Closed, Closed)
+}
+
+// switchable makes connections of a target be refused while the switch is on, and counts the attempts to make some.
+func switchable(target *Target, only ...string) (refuses *atomic.Bool, dials *atomic.Int32) {
+	refuses, dials = &atomic.Bool{}, &atomic.Int32{}
+	dial := target.transport.DialContext
+	target.transport.DisableKeepAlives = true
+	target.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if len(only) == 0 || slices.Contains(only, address) {
+			dials.Add(1)
+			if refuses.Load() {
+				address = "127.0.0.1:1" // Nobody listens there.
+			}
+		}
+		return dial(ctx, network, address)
+	}
+	return refuses, dials
+}
+
+// What refuses connections does so at once, and is asked by each request that has nowhere else to go: a server that is
+// back is not refused to anybody.
+func TestAllEndpointsRefuseConnections(t *testing.T) {
+	t.Parallel()
+	for name, pinned := range map[string]bool{"all endpoints": false, "the pinned one": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newFlakyServer(t)
+			c, _ := withClock(t)
+			target, r := compile(t, c, testTarget(s.address)), Request{}
+			if pinned {
+				target, r.Endpoint = compile(t, c, testTarget(s.address, newFlakyServer(t).address)), s.address
+			}
+			refuses, dials := switchable(target, s.address)
+			refuses.Store(true)
+			for range 10 * failureThreshold {
+				one := r
+				_, _, err := post(t.Context(), t, c, target, &one)
+				wantReason(t, err, "it refuses connections")
+			}
+			wantState(t, circuitOf(target, s.address), &fakeClock{begun: c.now()}, Open)
+			if n := dials.Load(); n != 10*failureThreshold {
+				t.Errorf("%d dials", n)
+			}
+			refuses.Store(false)
+			for range 10 {
+				one := r
+				if _, endpoint, err := post(t.Context(), t, c, target, &one); err != nil || endpoint != s.address {
+					t.Errorf("the server is back: %q, %v", endpoint, err)
+				}
+			}
+			wantState(t, circuitOf(target, s.address), &fakeClock{begun: c.now()}, Closed)
+		})
+	}
+}
+
+func TestOneEndpointRefusesConnections(t *testing.T) {
+	t.Parallel()
+	down, up := newFlakyServer(t), newFlakyServer(t)
+	c, clock := withClock(t)
+	target := compile(t, c, testTarget(down.address, up.address))
+	refuses, dials := switchable(target, down.address)
+	refuses.Store(true)
+	fail(t, c, target, down.address)
+	dials.Store(0)
+	for range 50 {
+		if _, endpoint, err := post(t.Context(), t, c, target, &Request{}); err != nil || endpoint != up.address {
+			t.Fatalf("got %q, %v", endpoint, err)
+		}
+	}
+	if n := dials.Load(); n != 0 {
+		t.Errorf("%d requests tried it", n)
+	}
+	clock.advance(minBackoff)
+	for range 50 { // One of them tries it, but for a chance of 1 in 2^50.
+		if _, endpoint, err := post(t.Context(), t, c, target, &Request{}); err != nil || endpoint != up.address {
+			t.Fatalf("got %q, %v", endpoint, err)
+		}
+	}
+	if n := dials.Load(); n != 1 {
+		t.Errorf("%d requests tried it after the backoff", n)
+	}
 }
 
 func TestRefusalNamesTheEndpointThatIsTriedFirst(t *testing.T) {
