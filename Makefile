@@ -13,9 +13,11 @@ MODULE := github.com/dynamic-mcp/dynamic-mcp
 # setup-envtest's in hack/envtest/assets.sh.
 CONTROLLER_GEN_VERSION := v0.23.0
 KUSTOMIZE_VERSION := v5.8.2
+KO_VERSION := v0.19.1
 CONTROLLER_GEN := $(BIN)/controller-gen-$(CONTROLLER_GEN_VERSION)
 KUSTOMIZE := $(BIN)/kustomize-$(KUSTOMIZE_VERSION)
 GOLANGCI_LINT := $(BIN)/golangci-lint
+KO := $(BIN)/ko-$(KO_VERSION)
 
 # What version the binary says it is.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -33,6 +35,9 @@ WINDOW ?= 1s
 CELLS ?= .*
 TARGETS ?= .*
 BENCHFLAGS ?=
+# Of the images: the name, and the architectures that `make image` builds.
+IMG ?= dynamic-mcp:dev
+ARCHS ?= amd64 arm64
 # Of `make run`: where the gateway and the two sample servers listen. From the command line only: PORT is a usual
 # environment variable.
 PORT = 8080
@@ -98,6 +103,20 @@ envtest: ## Print the folder of kube-apiserver, etcd and kubectl (KUBEBUILDER_AS
 clean: ## Remove bin/ and what tests leave. The caches of Go and of envtest stay.
 	rm -rf $(BIN) dist cover.out
 
+##@ Images
+
+.PHONY: image
+image: $(KO) ## Build bin/image-<arch>.tar and bin/sbom-<arch>.spdx.json, without Docker and without a registry (IMG, ARCHS).
+	@KO=$(KO) VERSION='$(VERSION)' hack/image.sh '$(IMG)' $(BIN) $(ARCHS)
+
+.PHONY: sbom
+sbom: image ## The same: the SBOM (SPDX) of an image is made with it.
+	@ls $(foreach arch,$(ARCHS),$(BIN)/sbom-$(arch).spdx.json)
+
+.PHONY: docker-build
+docker-build: ## Build the image with Docker (IMG).
+	docker build --build-arg VERSION='$(VERSION)' -t '$(IMG)' .
+
 ##@ Code
 
 .PHONY: fmt
@@ -154,7 +173,7 @@ run-manager: build ## Run the manager on this machine, with each Gateway's proxy
 ##@ Tools
 
 .PHONY: tools
-tools: $(CONTROLLER_GEN) $(KUSTOMIZE) $(GOLANGCI_LINT) ## Build the tools into bin/.
+tools: $(CONTROLLER_GEN) $(KUSTOMIZE) $(GOLANGCI_LINT) $(KO) ## Build the tools into bin/.
 
 # go-tool NAME, PACKAGE, VERSION: the file's name has the version, so that a new pin is a new file.
 define go-tool
@@ -165,6 +184,7 @@ $(BIN)/$(1)-$(3):
 endef
 
 $(eval $(call go-tool,controller-gen,sigs.k8s.io/controller-tools/cmd/controller-gen,$(CONTROLLER_GEN_VERSION)))
+$(eval $(call go-tool,ko,github.com/google/ko,$(KO_VERSION)))
 $(eval $(call go-tool,kustomize,sigs.k8s.io/kustomize/kustomize/v5,$(KUSTOMIZE_VERSION)))
 
 $(GOLANGCI_LINT): $(addprefix hack/tools/golangci-lint/,go.mod go.sum main.go)
