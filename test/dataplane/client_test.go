@@ -27,6 +27,8 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	. "github.com/onsi/gomega"
+
+	"github.com/dynamic-mcp/dynamic-mcp/test/era"
 )
 
 // client is a connected MCP client, of whichever SDK.
@@ -166,7 +168,7 @@ func dialGo(t *testing.T, url string) (*goClient, error) {
 	defer cancel()
 	var err error
 	c.session, err = c.client.Connect(ctx, &mcp.StreamableClientTransport{
-		Endpoint: url, HTTPClient: &http.Client{Transport: transport},
+		Endpoint: url, HTTPClient: &http.Client{Transport: era.LegacyOnly(transport)},
 	}, nil)
 	t.Cleanup(func() {
 		_ = c.close()

@@ -18,8 +18,10 @@ package dataplane
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -31,6 +33,7 @@ import (
 	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/server"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
@@ -86,8 +89,9 @@ func newGateway(t *testing.T, targets []config.Target, opts ...option) *gateway 
 		t.Fatal(err)
 	}
 	g := &gateway{t: t, backend: o.backend}
-	for range o.replicas {
-		g.replicas = append(g.replicas, newReplica(t, keys, o.limits))
+	ports := newPeerPorts(t, o.replicas)
+	for _, port := range ports {
+		g.replicas = append(g.replicas, newReplica(t, keys, o.limits, port, addresses(ports)))
 	}
 	g.url = g.replicas[0].url + "/mcp"
 	if o.replicas > 1 {
@@ -98,12 +102,23 @@ func newGateway(t *testing.T, targets []config.Target, opts ...option) *gateway 
 	return g
 }
 
-func newReplica(t *testing.T, keys *session.KeyRing, limits config.Limits) *replica {
+func newReplica(t *testing.T, keys *session.KeyRing, limits config.Limits, port net.Listener, replicas []string) *replica {
 	r := &replica{log: &lockedBuffer{}}
 	client := upstream.New(upstream.Options{Limits: limits, AllowLoopback: true, UserAgent: "dynamic-mcp/test"})
-	r.mcp = server.New(server.Options{
-		Log: slog.New(slog.NewTextHandler(r.log, nil)), Limits: limits, Keys: keys, Upstream: client, Version: "test",
+	peers := peer.New(peer.Options{
+		Self: port.Addr().String(), Keys: func() *session.KeyRing { return keys }, Limits: limits,
+		Resolve: func(context.Context) ([]string, error) { return replicas, nil },
+		Log:     slog.New(slog.NewTextHandler(r.log, nil)),
 	})
+	r.mcp = server.New(server.Options{
+		Log: slog.New(slog.NewTextHandler(r.log, nil)), Limits: limits, Keys: keys, Upstream: client, Version: "test", Peers: peers,
+	})
+	peerServer := &http.Server{Handler: peers.Handler(r.mcp.ServePeer), ReadHeaderTimeout: patience}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = peerServer.Serve(port)
+	}()
 	r.snapshot.Store(r.mcp.Update(nil))
 	listener := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		r.mcp.Serve(w, request, r.snapshot.Load(), backendKey, server.Site{})
@@ -113,13 +128,36 @@ func newReplica(t *testing.T, keys *session.KeyRing, limits config.Limits) *repl
 		r.mcp.Drain()
 		listener.CloseClientConnections()
 		listener.Close()
+		_ = peerServer.Close()
+		<-served
 		r.mcp.Close()
 		client.Close()
+		peers.Close()
 		if t.Failed() {
 			t.Logf("log of the replica:\n%s", r.log)
 		}
 	})
 	return r
+}
+
+// newPeerPorts returns the ports at which replicas reach each other.
+func newPeerPorts(t *testing.T, n int) (ports []net.Listener) {
+	t.Helper()
+	for range n {
+		port, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports = append(ports, port)
+	}
+	return ports
+}
+
+func addresses(listeners []net.Listener) (addresses []string) {
+	for _, l := range listeners {
+		addresses = append(addresses, l.Addr().String())
+	}
+	return addresses
 }
 
 // update makes the targets, eldest first, those of the Backend.

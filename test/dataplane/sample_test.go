@@ -79,6 +79,8 @@ func (s *sample) start() {
 	s.server = server
 	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{
 		Stateless: s.stateless,
+		// Where there are no sessions, the end of its connection is what cancels a request.
+		PropagateRequestCancellation: true,
 		// Its Host header is that of a Service.
 		DisableLocalhostProtection: true,
 	})

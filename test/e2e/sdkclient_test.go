@@ -27,6 +27,8 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/dynamic-mcp/dynamic-mcp/test/era"
 )
 
 // everythingRoot is the root that every client of the suite has.
@@ -106,7 +108,7 @@ func connect(ctx context.Context, url string) *sdkClient {
 	client.AddRoots(&mcp.Root{URI: everythingRoot, Name: "walkthrough"})
 	session, err := client.Connect(context.WithoutCancel(ctx), &mcp.StreamableClientTransport{
 		Endpoint:   url,
-		HTTPClient: &http.Client{Transport: watching{}},
+		HTTPClient: &http.Client{Transport: era.LegacyOnly(watching{})},
 		// A client that is patient enough to see a proxy restart.
 		MaxRetries: 20,
 	}, nil)

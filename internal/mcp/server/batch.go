@@ -17,7 +17,9 @@ limitations under the License.
 package server
 
 import (
+	"bytes"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
@@ -88,42 +90,34 @@ var batchVersions = map[string]bool{"2025-03-26": true, oldestVersion: true}
 
 // batch answers a client that has sent several messages at once: each is answered as if it had come alone.
 func (x *exchange) batch() {
-	var e *httpError
-	if x.session, e = x.openSession(x.r.Header, x.backend); e != nil {
+	messages, e := x.openBatch()
+	switch {
+	case e != nil:
 		writeHTTPError(x.w, nil, e)
 		return
-	}
-	if !batchVersions[x.session.ProtocolVersion] {
-		writeHTTPError(x.w, nil, &httpError{http.StatusBadRequest, jsonrpc.CodeInvalidRequest,
-			"Invalid Request: batches are of revision 2025-03-26 only; send one message for each POST"})
-		return
-	}
-	messages, e := x.split()
-	if e != nil {
-		writeHTTPError(x.w, nil, e)
-		return
+	case x.session == nil:
+		return // Another replica has answered.
 	}
 	var stream *eventStream
-	deliver := func(*sse.Event) error { return nil } // Nobody waits for the answer to a notification.
-	for _, m := range messages {
-		if m.message.Kind == jsonrpc.Request && stream == nil {
-			stream = x.newEventStream(x.w)
-			stream.start()
-			defer stream.stop()
-			deliver = stream.send
-		}
+	if slices.ContainsFunc(messages, func(m *exchange) bool { return m.message.Kind == jsonrpc.Request }) {
+		stream = x.newEventStream(x.w)
+		stream.start()
+		defer stream.stop()
 	}
+	nobody := func(*sse.Event) error { return nil } // Waits for the answer to what is no request.
 	accepted := true
 	together := make(chan struct{}, maxTogether)
 	var answering sync.WaitGroup
 	defer answering.Wait()
 	for _, m := range messages {
-		s := newSink(deliver)
-		m.w = s
 		if m.message.Kind != jsonrpc.Request {
+			s := newSink(nobody)
+			m.w = s
 			accepted = s.handled(nil, func(http.ResponseWriter) { m.dispatch() }) == http.StatusAccepted && accepted
 			continue
 		}
+		s := newSink(stream.send)
+		m.w = s
 		together <- struct{}{}
 		answering.Go(func() {
 			defer func() { <-together }()
@@ -140,11 +134,34 @@ func (x *exchange) batch() {
 	}
 }
 
+// openBatch finds the session of a batch, and returns the messages.
+func (x *exchange) openBatch() ([]*exchange, *httpError) {
+	noBatches := &httpError{http.StatusBadRequest, jsonrpc.CodeInvalidRequest,
+		"Invalid Request: batches are of revision 2025-03-26 only; send one message for each POST"}
+	if x.r.Header.Get(headerProtocolVersion) == modernVersion {
+		return nil, noBatches
+	}
+	e := checkVersion(x.r.Header)
+	if e == nil {
+		x.session, e = x.openAtHome()
+	}
+	switch {
+	case e != nil || x.session == nil:
+		return nil, e
+	case !batchVersions[x.session.ProtocolVersion]:
+		return nil, noBatches
+	default:
+		return x.split()
+	}
+}
+
 // split returns the messages of a batch.
 func (x *exchange) split() ([]*exchange, *httpError) {
 	var messages []*exchange
 	var invalid *httpError
+	end := 0 // Of the last element.
 	err := jsonrpc.Elements(x.body, jsonrpc.Span{End: len(x.body)}, func(element jsonrpc.Span) bool {
+		end = element.End
 		m := &exchange{Server: x.Server, r: x.r, backend: x.backend, snapshot: x.snapshot, session: x.session, body: element.Of(x.body)}
 		if invalid = m.scan(); invalid == nil && m.message.Method == "initialize" {
 			invalid = &httpError{http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "Invalid Request: initialize can't be part of a batch"}
@@ -162,6 +179,8 @@ func (x *exchange) split() ([]*exchange, *httpError) {
 		return nil, &httpError{http.StatusBadRequest, jsonrpc.CodeParse, err.Error()}
 	case len(messages) == 0:
 		return nil, &httpError{http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "Invalid Request: the batch is empty"}
+	case string(bytes.Trim(x.body[end:], " \t\r\n")) != "]":
+		return nil, &httpError{http.StatusBadRequest, jsonrpc.CodeParse, "Parse error: only white space may follow the batch"}
 	}
 	return messages, nil
 }

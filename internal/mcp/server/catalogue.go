@@ -134,27 +134,33 @@ func sameListings(a, b []*listing) bool {
 func (x *exchange) listings(ctx context.Context, kind federation.Kind, refresh bool) ([]*listing, []targetError) {
 	targets := x.backend.targets
 	listings := make([]*listing, len(targets))
-	errs := x.eachTarget(ctx, targets, x.limits.ListTimeout, func(ctx context.Context, i int, t *target) error {
-		known := x.session.known(x.backend, t, kind)
-		listings[i] = known
-		if known != nil && known.fresh(time.Now()) && !refresh && t.usable() {
-			return nil
-		}
-		failures := x.backend.memory.failures
-		if failed, ok := failures.Get(sessionListing{t.hash, kind}); ok && !refresh && time.Now().Before(failed.until) {
-			return failed
-		}
-		asked, err := x.list(ctx, t, kind)
-		switch {
-		case err == nil:
-			listings[i] = asked
-			failures.Remove(sessionListing{t.hash, kind})
-		case x.r.Context().Err() == nil:
-			failures.Add(sessionListing{t.hash, kind}, &recentFailure{err, time.Now().Add(failureLifetime)})
-		}
+	errs := x.eachTarget(ctx, targets, x.limits.ListTimeout, func(ctx context.Context, i int, t *target) (err error) {
+		listings[i], err = x.listing(ctx, t, kind, refresh)
 		return err
 	})
 	return listings, errs
+}
+
+// listing returns a target's list: the one that is known, if it is fresh, or else what the target lists now. With an error it
+// returns what was known, nil if nothing was.
+func (x *exchange) listing(ctx context.Context, t *target, kind federation.Kind, refresh bool) (*listing, error) {
+	known := x.session.known(x.backend, t, kind)
+	if known != nil && known.fresh(time.Now()) && !refresh && t.usable() {
+		return known, nil
+	}
+	failures := x.backend.memory.failures
+	if failed, ok := failures.Get(sessionListing{t.hash, kind}); ok && !refresh && time.Now().Before(failed.until) {
+		return known, failed
+	}
+	asked, err := x.list(ctx, t, kind)
+	switch {
+	case err == nil:
+		failures.Remove(sessionListing{t.hash, kind})
+		return asked, nil
+	case x.r.Context().Err() == nil:
+		failures.Add(sessionListing{t.hash, kind}, &recentFailure{err, time.Now().Add(failureLifetime)})
+	}
+	return known, err
 }
 
 // failureLifetime is how long a target that did not list is not asked again only because another one's tool is called: it
@@ -311,9 +317,10 @@ func (x *exchange) listPages(ctx context.Context, t *target, kind federation.Kin
 	}
 }
 
-// listHints is for how long a list of all targets may be kept: none may have changed its part by then, as far as they say.
+// listHints is for how long a list of all targets may be kept: none may have changed its part by then, as far as they say. That
+// there are no targets hardly lasts.
 func (x *exchange) listHints(kind federation.Kind, failed []targetError) cacheHints {
-	if len(failed) > 0 {
+	if len(failed) > 0 || len(x.backend.targets) == 0 {
 		return cacheHints{}
 	}
 	hints := cacheHints{ttl: listingLifetime, public: true}
@@ -329,11 +336,15 @@ func (x *exchange) listHints(kind federation.Kind, failed []targetError) cacheHi
 	return hints
 }
 
+// ownID returns an id, raw, that no other request of the gateway's own has.
+func (s *Server) ownID() []byte {
+	return jsonrpc.AppendString(nil, "dynamic-mcp-"+strconv.FormatUint(s.requestIDs.Add(1), 10))
+}
+
 // ask sends a request of the gateway's own to a target, within the client's session, and returns the result. An answer
 // that is an error is a *jsonrpc.Error.
 func (x *exchange) ask(ctx context.Context, t *target, method string, params []byte) ([]byte, upstreamSession, error) {
-	id := jsonrpc.AppendString(nil, "dynamic-mcp-"+strconv.FormatUint(x.requestIDs.Add(1), 10))
-	body := append([]byte(`{"jsonrpc":"2.0","id":`), id...)
+	body := append([]byte(`{"jsonrpc":"2.0","id":`), x.ownID()...)
 	body = append(body, `,"method":`...)
 	body = jsonrpc.AppendString(body, method)
 	body = append(body, `,"params":`...)

@@ -38,15 +38,20 @@ func (s *Server) delete(w http.ResponseWriter, r *http.Request, b *backend) {
 		writeHTTPError(w, nil, e)
 		return
 	}
-	cs, e := s.openSession(r.Header, b)
-	if e != nil {
+	cs, e := (&exchange{Server: s, w: w, r: r, backend: b}).openAtHome()
+	switch {
+	case e != nil:
 		writeHTTPError(w, nil, e)
+		return
+	case cs == nil:
 		return
 	}
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(r.Context()), endTimeout, errNotEnded)
 	defer cancel()
-	if peer.FromPeer(r.Context()) {
-		s.sessions.end(cs.SID) // The replica that the client asked ends it with the targets.
+	if peer.FromPeer(r.Context()) && !s.isHome(cs) {
+		// The replica that the client asked, or that is its home, ends it with the targets.
+		s.sessions.end(cs.SID)
+		s.endConnections(cs, b)
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
@@ -67,6 +72,18 @@ func (s *Server) end(ctx context.Context, cs *clientSession, b *backend) {
 		}
 	}
 	ending.Wait()
+}
+
+// abandon ends, in the background, a target's side of a session that nobody will use.
+func (s *Server) abandon(t *target, us upstreamSession) {
+	if us.id == "" {
+		return
+	}
+	s.background.Go(func() {
+		ctx, cancel := context.WithTimeoutCause(s.running, endTimeout, errNotEnded)
+		defer cancel()
+		s.endUpstream(ctx, t, us)
+	})
 }
 
 func (s *Server) endUpstream(ctx context.Context, t *target, us upstreamSession) {

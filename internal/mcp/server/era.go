@@ -155,15 +155,8 @@ func (s *Server) probe(ctx context.Context, t *target) (era, error) {
 		return eraUnknown, err
 	}
 	defer closeBody(response)
-	if id := response.Header.Get(headerSessionID); id != "" {
-		// A legacy server took the probe for the begin of a session.
-		us := upstreamSession{id: session.UpstreamSessionID(id), endpoint: endpoint}
-		s.background.Go(func() {
-			ctx, cancel := context.WithTimeoutCause(s.running, endTimeout, errNotEnded)
-			defer cancel()
-			s.endUpstream(ctx, t, us)
-		})
-	}
+	// A legacy server may have taken the probe for the begin of a session.
+	s.abandon(t, upstreamSession{id: session.UpstreamSessionID(response.Header.Get(headerSessionID)), endpoint: endpoint})
 	return s.eraByAnswer(response), nil
 }
 

@@ -50,10 +50,17 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, b *backend, snapsho
 	}
 	var cs *clientSession
 	if e == nil {
-		cs, e = s.openSession(r.Header, b)
+		// A stream that another replica serves is one that the client only listens on as well.
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(s.draining, cancel)()
+		cs, e = (&exchange{Server: s, w: w, r: r.WithContext(ctx), backend: b}).openAtHome()
 	}
-	if e != nil {
+	switch {
+	case e != nil:
 		writeHTTPError(w, nil, e)
+		return
+	case cs == nil:
 		return
 	}
 	observed.Era(telemetry.EraLegacy)

@@ -180,7 +180,12 @@ func (g *gateway) request(c call) *http.Request {
 
 func (g *gateway) do(c call) reply {
 	g.t.Helper()
-	response, err := http.DefaultTransport.RoundTrip(g.request(c))
+	return g.doRequest(g.request(c))
+}
+
+func (g *gateway) doRequest(r *http.Request) reply {
+	g.t.Helper()
+	response, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -226,7 +231,12 @@ func (g *gateway) listen(session string, header map[string]string) *stream {
 // stream sends a request and reads the events of the answer one by one.
 func (g *gateway) stream(c call) *stream {
 	g.t.Helper()
-	response, err := http.DefaultTransport.RoundTrip(g.request(c))
+	return g.streamOf(g.request(c))
+}
+
+func (g *gateway) streamOf(r *http.Request) *stream {
+	g.t.Helper()
+	response, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -299,12 +309,16 @@ type fakeServer struct {
 	answer func(w http.ResponseWriter, r *http.Request, m *message)
 	// get answers GET; nil refuses with 405.
 	get func(w http.ResponseWriter, r *http.Request)
+	// taken, if not nil, is called for each message that has no answer.
+	taken func(m *message)
 	// lost answers a request of an unknown session; nil: 404.
 	lost func(w http.ResponseWriter)
 	// initializeResult, if set, is the result of initialize.
 	initializeResult string
 	// initializeError, if set, is the error of initialize.
 	initializeError string
+	// beforeInitialize, if not nil, is called before initialize is answered.
+	beforeInitialize func()
 	// name and tools are what withTools made of the server; stalls is the method that it never answers.
 	name   string
 	tools  []string
@@ -325,6 +339,7 @@ type message struct {
 	Method string          `json:"method"`
 	Params json.RawMessage `json:"params"`
 	Result json.RawMessage `json:"result"`
+	Error  json.RawMessage `json:"error"`
 }
 
 func newFakeServer(t *testing.T) *fakeServer {
@@ -387,7 +402,7 @@ func (f *fakeServer) serve(w http.ResponseWriter, r *http.Request) {
 	f.seen = append(f.seen, seen{r.Method, r.Header.Clone(), string(body)})
 	f.seen[len(f.seen)-1].header.Set("Host", r.Host)
 	id := r.Header.Get("Mcp-Session-Id")
-	known, answer, get, lost := f.sessions[id] || f.stateless, f.answer, f.get, f.lost
+	known, answer, get, lost, taken := f.sessions[id] || f.stateless, f.answer, f.get, f.lost, f.taken
 	if m.Method == "initialize" && !f.stateless {
 		f.count++
 		id = fmt.Sprintf("upstream-session-%d", f.count)
@@ -397,8 +412,11 @@ func (f *fakeServer) serve(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodDelete {
 		delete(f.sessions, id)
 	}
-	result, failure, stalls := f.initializeResult, f.initializeError, f.stalls
+	result, failure, stalls, before := f.initializeResult, f.initializeError, f.stalls, f.beforeInitialize
 	f.mu.Unlock()
+	if m.Method == "initialize" && before != nil {
+		before()
+	}
 	switch {
 	case m.Method == "initialize" && stalls == m.Method:
 		<-r.Context().Done()
@@ -424,6 +442,9 @@ func (f *fakeServer) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusMethodNotAllowed)
 	case r.Method == http.MethodDelete:
 	case m.ID == nil || m.Method == "":
+		if taken != nil {
+			taken(&m)
+		}
 		w.WriteHeader(http.StatusAccepted)
 	case answer != nil:
 		answer(w, r, &m)
@@ -442,6 +463,19 @@ func events(w http.ResponseWriter) func(format string, arguments ...any) {
 	return func(format string, arguments ...any) {
 		_, _ = fmt.Fprintf(w, format, arguments...)
 		_ = flush.Flush()
+	}
+}
+
+// contentJSON says that the answer is JSON.
+func contentJSON(w http.ResponseWriter) http.ResponseWriter {
+	w.Header().Set("Content-Type", "application/json")
+	return w
+}
+
+func decode(t *testing.T, text string, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		t.Fatalf("%v: %s", err, text)
 	}
 }
 

@@ -60,6 +60,9 @@ type connection struct {
 	ctx    context.Context
 	posted chan struct{} // Has a value for each message that is worked on.
 
+	// initializing is held while the client's session is begun: a connection has one.
+	initializing sync.Mutex
+
 	mu      sync.Mutex
 	session string // The client's session token, once it has initialized.
 	working sync.WaitGroup
@@ -88,11 +91,10 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, b *backend, obs
 		writeHTTPError(w, nil, &httpError{http.StatusInternalServerError, jsonrpc.CodeInternal, "the connection can't be opened"})
 		return
 	}
-	c := &connection{Server: s, key: b.Key, opened: r, posted: make(chan struct{}, maxPosted)}
+	c := &connection{Server: s, key: b.Key, stream: s.newEventStream(w), opened: r, posted: make(chan struct{}, maxPosted)}
 	var cancel context.CancelFunc
 	c.ctx, cancel = context.WithTimeout(r.Context(), s.limits.SessionLifetime)
 	defer cancel()
-	defer context.AfterFunc(s.draining, cancel)()
 	if !s.connections.add(id, c) {
 		w.Header().Set("Retry-After", "5")
 		writeHTTPError(w, nil, &httpError{http.StatusServiceUnavailable, jsonrpc.CodeTransport, "too many clients are connected"})
@@ -101,18 +103,43 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, b *backend, obs
 	defer s.connections.remove(id)
 	observed.Era(telemetry.EraSSE)
 	observed.Stream(telemetry.StreamSSE)
-	c.stream = s.newEventStream(w)
 	c.stream.start()
 	defer c.stream.stop()
 	defer context.AfterFunc(c.stream.failed, cancel)()
-	endpoint := (&url.URL{Path: r.URL.Path, RawQuery: url.Values{sseParameter: {token}}.Encode()}).String()
-	if c.stream.send(&sse.Event{Name: "endpoint", Retry: -1, Data: []byte(endpoint), HasData: true}) == nil {
-		<-c.ctx.Done()
+	if c.stream.send(&sse.Event{Name: "endpoint", Retry: -1, Data: endpointFor(r.URL, token), HasData: true}) == nil {
+		select {
+		case <-c.ctx.Done():
+		case <-s.draining.Done():
+		}
 	}
 	s.connections.remove(id) // No message is taken any more.
+	c.untilIdle()
 	cancel()
 	c.working.Wait()
 	c.endSession()
+}
+
+// untilIdle waits for the answers to what has been taken.
+func (c *connection) untilIdle() {
+	idle := make(chan struct{})
+	c.background.Go(func() {
+		c.working.Wait()
+		close(idle)
+	})
+	select {
+	case <-idle:
+	case <-c.ctx.Done():
+	}
+}
+
+// endpointFor returns where the client is to post its messages: the URL that it opened the stream at, by which these are routed as that
+// was, with the connection's id.
+func endpointFor(opened *url.URL, token string) []byte {
+	query := opened.Query()
+	query.Set(sseParameter, token)
+	// Two slashes at the begin would make a host of what follows.
+	path := "/" + strings.TrimLeft(opened.EscapedPath(), "/")
+	return []byte(path + "?" + query.Encode())
 }
 
 func (c *connections) add(id string, added *connection) bool {
@@ -196,6 +223,12 @@ func (s *Server) postSSE(w http.ResponseWriter, r *http.Request, b *backend, sna
 			return
 		}
 	}
+	if !batch && x.message.Kind != jsonrpc.Request {
+		defer c.done()
+		x.observed.Message(x.body, &x.message)
+		c.take(x)
+		return
+	}
 	w.WriteHeader(http.StatusAccepted)
 	x.observed = nil // What becomes of it is shown by itself.
 	c.background.Go(func() {
@@ -209,11 +242,20 @@ func (c *connection) done() {
 	c.working.Done()
 }
 
-// work answers a message.
+// take hands on a message that has no answer. The client is told when that is done: what it sends then is not to overtake it.
+func (c *connection) take(x *exchange) {
+	x.r = c.request(http.MethodPost)
+	var e *httpError
+	if x.session, e = x.openSession(x.r.Header, x.backend); e != nil {
+		writeHTTPError(x.w, nil, e)
+		return
+	}
+	x.dispatch()
+}
+
+// work answers a request, or a batch.
 func (c *connection) work(x *exchange) {
-	out := newSink(c.deliver)
-	x.w, x.r = out, c.request(http.MethodPost)
-	x.observed = c.telemetry.Begin(x.r)
+	x.observed = c.telemetry.Begin(c.opened)
 	defer x.observed.End()
 	x.observed.Backend(c.key)
 	x.observed.Era(telemetry.EraSSE)
@@ -221,10 +263,11 @@ func (c *connection) work(x *exchange) {
 		x.observed.Message(x.body, &x.message)
 	}
 	if x.message.Kind == jsonrpc.Request && x.message.Method == "initialize" {
-		out.handled(x.id(), func(http.ResponseWriter) { x.initialize() })
-		c.begun(out.header.Get(headerSessionID))
+		c.initialize(x)
 		return
 	}
+	out := newSink(c.deliver)
+	x.w, x.r = out, c.request(http.MethodPost)
 	out.handled(x.id(), func(http.ResponseWriter) {
 		if jsonrpc.IsBatch(x.body) {
 			x.batch()
@@ -237,6 +280,30 @@ func (c *connection) work(x *exchange) {
 		}
 		x.dispatch()
 	})
+}
+
+// initialize begins the client's session. It is noted before the client has the answer, after which it sends more.
+func (c *connection) initialize(x *exchange) {
+	c.initializing.Lock()
+	defer c.initializing.Unlock()
+	var out *sink
+	begun := false
+	out = newSink(func(event *sse.Event) error {
+		begun = c.begin(out.header.Get(headerSessionID)) || begun
+		return c.deliver(event)
+	})
+	x.w, x.r = out, c.request(http.MethodPost)
+	out.handled(x.id(), func(http.ResponseWriter) {
+		if x.r.Header[headerSessionID] != nil {
+			writeHTTPError(x.w, x.id(), &httpError{http.StatusBadRequest, jsonrpc.CodeInvalidRequest,
+				"Invalid Request: this connection is initialized already; open another one"})
+			return
+		}
+		x.initialize()
+	})
+	if begun {
+		c.listen()
+	}
 }
 
 // request is what a client of streamable HTTP would have sent in place of what this client has.
@@ -259,23 +326,25 @@ func (c *connection) request(method string) *http.Request {
 
 // deliver sends a message on the client's stream, which has no ids: it can't be resumed.
 func (c *connection) deliver(event *sse.Event) error {
-	if len(event.Data) == 0 {
+	if len(event.Data) == 0 || !event.IsMessage() {
 		return nil
 	}
 	return c.stream.send(messageEvent(event.Data))
 }
 
-// begun notes the client's session, and opens the stream on which servers speak by themselves.
-func (c *connection) begun(token string) {
+// begin notes the client's session; false if it has not begun.
+func (c *connection) begin(token string) bool {
+	if token == "" {
+		return false
+	}
 	c.mu.Lock()
-	first := c.session == "" && token != ""
-	if first {
-		c.session = token
-	}
-	c.mu.Unlock()
-	if !first {
-		return
-	}
+	defer c.mu.Unlock()
+	c.session = token
+	return true
+}
+
+// listen opens the stream on which servers speak by themselves.
+func (c *connection) listen() {
 	r := c.request(http.MethodGet)
 	c.working.Add(1)
 	c.background.Go(func() {

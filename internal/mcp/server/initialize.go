@@ -45,10 +45,20 @@ func (x *exchange) initialize() {
 		SID:        session.NewSID(),
 		Expires:    time.Now().Add(x.limits.SessionLifetime),
 		Backend:    x.backend.ID,
+		Home:       x.homeOf(x.backend),
 		Initialize: params.late(),
 	}
 	x.session = newClientSession(opened)
 	begun, failed := x.initializeTargets()
+	given := false // Whether the client has been given the session.
+	defer func() {
+		if given {
+			return
+		}
+		for _, i := range begun {
+			x.abandon(i.target, i.session)
+		}
+	}()
 	if x.r.Context().Err() != nil {
 		return
 	}
@@ -77,6 +87,7 @@ func (x *exchange) initialize() {
 		writeError(x.w, x.id(), &jsonrpc.Error{Code: jsonrpc.CodeInternal, Message: "the session can't be sealed: " + err.Error()})
 		return
 	}
+	given = true
 	x.w.Header()[headerSessionID] = []string{string(token)}
 	writeJSON(x.w, http.StatusOK, answer)
 }
@@ -174,16 +185,21 @@ func (s *Server) openUpstreamOnce(ctx context.Context, c *upstreamCall) (upstrea
 		t.era.forget(eraLegacy)
 		return upstreamSession{}, nil, errEraChanged
 	}
+	us := upstreamSession{id: session.UpstreamSessionID(response.Header.Get(headerSessionID))}
+	if us.id != "" {
+		us.endpoint = endpoint
+	}
+	defer func() {
+		if us.version == "" {
+			s.abandon(t, us)
+		}
+	}()
 	answer, err := s.readAnswer(response)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
 		return upstreamSession{}, nil, &upstream.Error{Target: t.Name, Reason: err.Error(), Err: err}
-	}
-	us := upstreamSession{id: session.UpstreamSessionID(response.Header.Get(headerSessionID))}
-	if us.id != "" {
-		us.endpoint = endpoint
 	}
 	var m jsonrpc.Message
 	if err := jsonrpc.Scan(answer, &m); err != nil || m.Kind != jsonrpc.Response {
@@ -299,6 +315,7 @@ func (s *Server) initializeLate(ctx context.Context, cs *clientSession, t *targe
 			target: t, session: cs, upstream: us, method: http.MethodPost, header: header, body: message,
 		})
 		if err != nil {
+			s.abandon(t, us)
 			return upstreamSession{}, "", err
 		}
 		closeBody(response)

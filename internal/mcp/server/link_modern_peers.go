@@ -34,8 +34,9 @@ func (x *exchange) tellReplicas(ctx context.Context) {
 	}
 }
 
-// fromReplica returns whether another replica has sent the message, which it has from the client.
-func (x *exchange) fromReplica() bool { return peer.FromPeer(x.r.Context()) }
+// fromReplica returns whether another replica has sent the message, which it has from the client, and sees to the rest. What
+// comes to a session's home is the client's.
+func (x *exchange) fromReplica() bool { return peer.FromPeer(x.r.Context()) && !x.isHome(x.session) }
 
 // tellKept tells all replicas of a message that changes what a session has, if one of these targets leaves it to the gateway
 // to keep that.

@@ -159,15 +159,17 @@ func unsupportedVersion(requested string) *jsonrpc.Error {
 		strings.Join(allVersions(), ", ") + ")", Data: append(data, '}')}
 }
 
-// modernStatus is the HTTP status of an error in the modern era.
+// modernStatus is the HTTP status of an error in the modern era. Only errors that say that the request was wrong have another
+// than 200: what went wrong while it was served is its answer.
 func modernStatus(code jsonrpc.Code) int {
 	switch code {
 	case jsonrpc.CodeMethodNotFound:
 		return http.StatusNotFound
-	case jsonrpc.CodeInternal:
-		return http.StatusOK
-	default:
+	case jsonrpc.CodeParse, jsonrpc.CodeInvalidRequest, jsonrpc.CodeInvalidParams,
+		jsonrpc.CodeHeaderMismatch, jsonrpc.CodeMissingClientCapability, jsonrpc.CodeUnsupportedVersion:
 		return http.StatusBadRequest
+	default:
+		return http.StatusOK
 	}
 }
 
@@ -176,10 +178,10 @@ func (x *exchange) fail(e *jsonrpc.Error) {
 	x.observed.Result(resultOf(e))
 	status := http.StatusOK
 	if x.modern != nil {
-		status = modernStatus(e.Code)
-		if e.Code == jsonrpc.CodeResourceNotFound {
-			e = &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: e.Message, Data: e.Data}
+		if replaced, ok := replacedCodes[e.Code]; ok {
+			e = &jsonrpc.Error{Code: replaced, Message: e.Message, Data: e.Data}
 		}
+		status = modernStatus(e.Code)
 	}
 	writeJSON(x.w, status, jsonrpc.AppendError(nil, x.id(), e))
 }

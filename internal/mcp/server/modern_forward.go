@@ -79,7 +79,7 @@ func (x *exchange) passOn(t *target, body []byte) error {
 	watch := newWatchdog(cancel, limit)
 	defer watch.stop()
 	header := x.upstreamHeader(x.r.Header, upstreamSession{version: modernVersion})
-	if x.own != "" {
+	if x.own != "" && mirror.NameKey(x.message.Method) != "" {
 		header[headerName] = []string{mirror.Encode(x.own)}
 	}
 	response, _, err := x.do(ctx, &upstreamCall{
@@ -91,8 +91,11 @@ func (x *exchange) passOn(t *target, body []byte) error {
 	}
 	defer closeBody(response)
 	if refusesModern(response, x.id()) {
+		// To be sure it is asked what it speaks now: a request that the same server has refused is not sent again.
 		t.era.forget(eraModern)
-		return errEraChanged
+		if speaks, err := x.eraOf(ctx, t); err != nil || speaks != eraModern {
+			return errEraChanged
+		}
 	}
 	response.Body = watch.body(response.Body)
 	switch {

@@ -30,6 +30,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/federation"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/mirror"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 )
 
@@ -50,20 +51,62 @@ type question struct {
 	params []byte
 }
 
-// inputMethods are what a server may ask of a modern client.
+// inputMethods are what a server may ask of a modern client that has the capability.
 // https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/mrtr
-var inputMethods = map[string]bool{"elicitation/create": true, "sampling/createMessage": true, "roots/list": true}
+var inputMethods = map[string]string{"elicitation/create": "elicitation", "sampling/createMessage": "sampling", "roots/list": "roots"}
+
+// mayBeAsked returns whether the client has declared anything that a server may ask of it.
+func (x *exchange) mayBeAsked() bool {
+	for _, capability := range inputMethods {
+		if x.declares(capability) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// declares returns what the client says of a capability, an object; nil if it does not have it.
+func (x *exchange) declares(capability string) []byte {
+	var field [1]jsonrpc.Span
+	capabilities := x.modern.capabilities
+	if jsonrpc.Lookup(capabilities, jsonrpc.Span{End: len(capabilities)}, []string{capability}, field[:]) != nil ||
+		field[0].Empty() || capabilities[field[0].Start] != '{' {
+		return nil
+	}
+	return field[0].Of(capabilities)
+}
+
+// declaresURLs returns whether the client can have its user visit a URL.
+func (x *exchange) declaresURLs() bool {
+	var field [1]jsonrpc.Span
+	modes := x.declares("elicitation")
+	return modes != nil && jsonrpc.Lookup(modes, jsonrpc.Span{End: len(modes)}, []string{"url"}, field[:]) == nil && !field[0].Empty()
+}
+
+// mayAsk returns whether a server may ask this of the client, which must have declared what that needs.
+func (x *exchange) mayAsk(in *incoming) bool {
+	capability, known := inputMethods[in.message.Method]
+	if !known || x.declares(capability) == nil {
+		return false
+	}
+	var field [1]jsonrpc.Span
+	if jsonrpc.Lookup(in.data, in.message.Params, []string{"mode"}, field[:]) != nil {
+		return false
+	}
+	mode, _ := jsonrpc.Text(in.data, field[0])
+	return mode != "url" || in.message.Method != "elicitation/create" || x.declaresURLs()
+}
 
 // take notes a request of the server, or answers it where the client need not be asked.
-func (c *bridgedCall) take(in *incoming) {
+func (c *bridgedCall) take(x *exchange, in *incoming) {
 	id := in.message.ID.Of(in.data)
 	switch {
 	case in.message.Method == "ping":
-		c.answer(id, []byte(`"result":{}`))
-	case !inputMethods[in.message.Method]:
-		c.answer(id, []byte(`"error":{"code":-32601,"message":"Method not found: revision `+modernVersion+` has no such request"}`))
+		c.answer(id, []byte(`"result":{}`), false)
+	case !x.mayAsk(in):
+		c.answer(id, []byte(`"error":{"code":-32601,"message":"Method not found: the client has not declared the capability that this needs"}`), true)
 	case len(c.asked) >= maxAsked:
-		c.answer(id, []byte(`"error":{"code":-32603,"message":"too many requests wait for the client already"}`))
+		c.answer(id, []byte(`"error":{"code":-32603,"message":"too many requests wait for the client already"}`), true)
 	default:
 		c.count++
 		c.asked = append(c.asked, question{
@@ -82,14 +125,27 @@ func (c *bridgedCall) takeBack(id []byte) {
 	}
 }
 
-// answer sends the server an answer to one of its requests; the outcome is a member, result or error.
-func (c *bridgedCall) answer(id, outcome []byte) {
+// maxAnswering bounds how many answers of one call are on their way to its server. One that asks faster than it takes the
+// answers is not read any further.
+const maxAnswering = 8
+
+// answer sends the server an answer to one of its requests; the outcome is a member, result or error. A call whose server waits
+// for the answer ends if that can't be delivered.
+func (c *bridgedCall) answer(id, outcome []byte, awaited bool) {
 	body := append([]byte(`{"jsonrpc":"2.0","id":`), id...)
 	body = append(append(append(body, ','), outcome...), '}')
+	select {
+	case c.answering <- struct{}{}:
+	case <-c.ctx.Done():
+		return
+	}
 	c.background.Go(func() {
+		defer func() { <-c.answering }()
 		ctx, cancel := context.WithTimeoutCause(c.ctx, c.limits.ListTimeout, errNotTaken)
 		defer cancel()
-		c.tell(ctx, body)
+		if err := c.tell(ctx, body); err != nil && awaited {
+			c.cancel(err)
+		}
 	})
 }
 
@@ -101,42 +157,58 @@ type parked struct {
 
 type parkedCall struct {
 	*bridgedCall
-	// leave ends the waiting; false if the call is over already.
-	leave func() bool
+	// left is closed by whoever goes on with the call.
+	left chan struct{}
 }
 
 // park keeps the call, and has the client told what the server wants to know.
 func (c *bridgedCall) park(answer *bridgedAnswer) {
+	state, err := "", error(nil)
 	id := rand.Text()
-	p := &parkedCall{bridgedCall: c}
-	c.parked.mu.Lock()
-	full := len(c.parked.calls) >= maxParked
-	if !full {
-		if c.parked.calls == nil {
-			c.parked.calls = map[string]*parkedCall{}
-		}
-		c.parked.calls[id] = p
-		p.leave = context.AfterFunc(c.ctx, func() {
-			c.parked.remove(id)
-			c.end(true)
-		})
+	if state, err = c.sealState(id); err == nil {
+		err = c.keep(id)
 	}
-	c.parked.mu.Unlock()
-	if full {
-		c.end(true)
-		answer.fail(&jsonrpc.Error{Code: jsonrpc.CodeInternal, Message: "too many requests wait for input; try again later"})
-		return
-	}
-	c.watch.allow(inputTimeout)
-	state, err := c.sealState(id)
 	if err != nil {
-		c.cancel(err)
-		answer.fail(&jsonrpc.Error{Code: jsonrpc.CodeInternal, Message: "the request's state can't be sealed: " + err.Error()})
+		c.end(true)
+		answer.fail(&jsonrpc.Error{Code: jsonrpc.CodeInternal, Message: "the server asks for input, but the request can't wait for it: " + err.Error()})
 		return
 	}
 	answer.result(inputRequired(c.asked, state))
 }
 
+// keep keeps the call until it is taken from the parked, or its time is over.
+func (c *bridgedCall) keep(id string) error {
+	p := &parkedCall{c, make(chan struct{})}
+	if !c.parked.add(id, p) {
+		return errors.New("too many requests wait already; try again later")
+	}
+	c.watch.allow(c.inputTimeout)
+	c.background.Go(func() {
+		select {
+		case <-p.left:
+		case <-c.ctx.Done():
+			if c.parked.remove(id) != nil {
+				c.end(true)
+			}
+		}
+	})
+	return nil
+}
+
+func (p *parked) add(id string, call *parkedCall) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.calls) >= maxParked {
+		return false
+	}
+	if p.calls == nil {
+		p.calls = map[string]*parkedCall{}
+	}
+	p.calls[id] = call
+	return true
+}
+
+// remove returns the call of that id, which nobody else gets; nil if there is none.
 func (p *parked) remove(id string) *parkedCall {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -148,7 +220,7 @@ func (p *parked) remove(id string) *parkedCall {
 func (c *bridgedCall) sealState(id string) (string, error) {
 	return c.keys.Load().SealRequestState(session.RequestState{
 		Home: c.self(), Service: c.target.hash, ID: id, Principal: c.session.Principal,
-		Expires: time.Now().Add(inputTimeout), Digest: c.digest,
+		Expires: time.Now().Add(c.inputTimeout), Digest: c.digest,
 	})
 }
 
@@ -171,19 +243,14 @@ func inputRequired(asked []question, state string) []byte {
 	return append(jsonrpc.AppendString(result, state), '}')
 }
 
-// requestState returns the state that the client brings back; empty if there is none.
-func (x *exchange) requestState() string {
-	switch x.message.Method {
-	case "tools/call", "prompts/get", "resources/read":
-	default:
-		return ""
-	}
+// requestState returns where the state is that the client brings back; an empty span if there is none.
+func (x *exchange) requestState() (jsonrpc.Span, error) {
 	var field [1]jsonrpc.Span
-	if jsonrpc.Lookup(x.body, x.message.Params, []string{"requestState"}, field[:]) != nil {
-		return ""
+	if mirror.NameKey(x.message.Method) == "" {
+		return field[0], nil // The client can't have been asked anything.
 	}
-	state, _ := jsonrpc.Text(x.body, field[0])
-	return state
+	err := jsonrpc.Lookup(x.body, x.message.Params, []string{"requestState"}, field[:])
+	return field[0], err
 }
 
 // digest says which request a state belongs to: the method, and the name by which the client calls what it is for.
@@ -195,17 +262,18 @@ func (x *exchange) digest() (d [16]byte) {
 	return d
 }
 
-// resume goes on with a call that waited for the client's answers.
-func (x *exchange) resume(t *target, token string, body []byte) error {
+// resume goes on with a call that waited for the client's answers; at is where the client's state is.
+func (x *exchange) resume(t *target, at jsonrpc.Span, body []byte) error {
 	invalid := &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams,
 		Message: "Invalid params: requestState is not one that this request was answered with, or has expired; send the request without it"}
+	token, _ := jsonrpc.Text(x.body, at)
 	state, err := x.keys.Load().OpenRequestState(token, time.Now())
 	if err != nil || state.Service != t.hash || state.Digest != x.digest() || state.Principal != x.session.Principal {
 		x.fail(invalid)
 		return nil
 	}
 	if state.ID == "" {
-		return x.bridgeAnew(t, body) // The user has been at the URL that the server named; it looks for itself.
+		return x.afterVisit(t, body)
 	}
 	if state.Home != x.self() {
 		if x.forwardHome(state.Home) {
@@ -215,10 +283,11 @@ func (x *exchange) resume(t *target, token string, body []byte) error {
 		return nil
 	}
 	p := x.parked.remove(state.ID)
-	if p == nil || !p.leave() {
+	if p == nil {
 		x.fail(invalid)
 		return nil
 	}
+	close(p.left)
 	p.watch.allow(x.limits.CallTimeout)
 	c := p.bridgedCall
 	if c.answered(x) {
@@ -244,16 +313,43 @@ func (c *bridgedCall) answered(x *exchange) bool {
 			open = append(open, q)
 			continue
 		}
-		c.answer(q.id, append([]byte(`"result":`), response[0].Of(x.body)...))
+		c.answer(q.id, append([]byte(`"result":`), response[0].Of(x.body)...), true)
 	}
 	c.asked = open
 	return len(open) == 0
 }
 
+// afterVisit sends a request to the server anew that had asked for the user to visit URLs: the server looks for itself whether
+// the user has.
+func (x *exchange) afterVisit(t *target, body []byte) error {
+	var responses [1]jsonrpc.Span
+	visited := true
+	err := jsonrpc.Lookup(x.body, x.message.Params, []string{"inputResponses"}, responses[:])
+	if err == nil {
+		err = jsonrpc.Members(x.body, responses[0], func(_, response jsonrpc.Span) bool {
+			var action [1]jsonrpc.Span
+			_ = jsonrpc.Lookup(x.body, response, []string{"action"}, action[:])
+			text, _ := jsonrpc.Text(x.body, action[0])
+			visited = text == "accept"
+			return visited
+		})
+	}
+	switch {
+	case err != nil:
+		x.invalidParams(err)
+		return nil
+	case !visited:
+		x.fail(&jsonrpc.Error{Code: jsonrpc.CodeInternal, Message: "the server needs the user to visit a URL first, and the user has not"})
+		return nil
+	default:
+		return x.bridgeAnew(t, body)
+	}
+}
+
 // urlRequired turns the error of a server that first needs the user to visit URLs, of revision 2025-11-25, into what asks
 // the client to; nil if the error does not say which. The server has given up the request: the client's next try begins anew.
 // https://modelcontextprotocol.io/specification/2025-11-25/client/elicitation#url-elicitation-required-error
-func (c *bridgedCall) urlRequired(x *exchange, data []byte, e jsonrpc.Span) []byte {
+func (c *bridgedCall) urlRequired(data []byte, e jsonrpc.Span) []byte {
 	var outer, list [1]jsonrpc.Span
 	if jsonrpc.Lookup(data, e, []string{"data"}, outer[:]) != nil || outer[0].Empty() ||
 		jsonrpc.Lookup(data, outer[0], []string{"elicitations"}, list[:]) != nil || list[0].Empty() {
@@ -283,15 +379,12 @@ func (x *exchange) checkParams(t *target) *jsonrpc.Error {
 	if jsonrpc.Lookup(x.body, x.message.Params, []string{"name", "arguments"}, fields[:]) != nil {
 		return nil
 	}
-	l := x.session.known(x.backend, t, federation.Tools)
-	if l == nil || !l.fresh(time.Now()) {
-		ctx, cancel := context.WithTimeoutCause(x.r.Context(), x.limits.ListTimeout,
-			fmt.Errorf("it did not answer within %s", x.limits.ListTimeout))
-		defer cancel()
-		var err error
-		if l, err = x.list(ctx, t, federation.Tools); err != nil {
-			return nil //nolint:nilerr // The call itself finds out what is wrong.
-		}
+	ctx, cancel := context.WithTimeoutCause(x.r.Context(), x.limits.ListTimeout,
+		fmt.Errorf("it did not answer within %s", x.limits.ListTimeout))
+	defer cancel()
+	l, err := x.listing(ctx, t, federation.Tools, false)
+	if err != nil {
+		return nil //nolint:nilerr // The call itself finds out what is wrong.
 	}
 	name := x.own
 	if name == "" {
@@ -310,9 +403,10 @@ func (x *exchange) checkParams(t *target) *jsonrpc.Error {
 	return nil
 }
 
-// forwardHome has the replica answer that alone can, and returns whether it did.
+// forwardHome has the replica answer that alone can, and returns whether it did. What a replica has forwarded is not forwarded
+// again: it took this one for the home.
 func (x *exchange) forwardHome(home string) bool {
-	if x.peers == nil || home == "" {
+	if x.peers == nil || home == "" || peer.FromPeer(x.r.Context()) {
 		return false
 	}
 	err := x.peers.Forward(x.w, x.r, x.body, x.backend.Key, home)

@@ -17,7 +17,6 @@ limitations under the License.
 package server
 
 import (
-	"context"
 	"slices"
 	"time"
 
@@ -217,13 +216,9 @@ func (l *listening) endSessions() {
 	defer l.session.mu.Unlock()
 	for _, late := range l.session.late {
 		l.background.Go(func() {
-			<-late.done
-			if late.err != nil || late.session.id == "" {
-				return
+			if <-late.done; late.err == nil {
+				l.abandon(late.target, late.session)
 			}
-			ctx, cancel := context.WithTimeoutCause(l.running, endTimeout, errNotEnded)
-			defer cancel()
-			l.endUpstream(ctx, late.target, late.session)
 		})
 	}
 }

@@ -64,10 +64,6 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, b *backend, snapsh
 		return
 	}
 	if jsonrpc.IsBatch(x.body) {
-		if e := checkVersion(r.Header); e != nil {
-			writeHTTPError(w, nil, e)
-			return
-		}
 		x.batch()
 		return
 	}
@@ -90,11 +86,13 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, b *backend, snapsh
 		writeHTTPError(w, x.id(), e)
 		return
 	}
-	if x.session, e = s.openSession(r.Header, b); e != nil {
+	x.session, e = x.openAtHome()
+	switch {
+	case e != nil:
 		writeHTTPError(w, x.id(), e)
-		return
+	case x.session != nil:
+		x.dispatch()
 	}
-	x.dispatch()
 }
 
 // read checks the request's header, reads its body and, unless it is a batch, the message in it.

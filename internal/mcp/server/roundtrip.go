@@ -58,8 +58,12 @@ func (x *exchange) roundTrip(ctx context.Context, t *target, body []byte) (*http
 }
 
 func (x *exchange) send(ctx context.Context, t *target, us upstreamSession, method string, body []byte) (*http.Response, error) {
+	client := x.r.Header
+	if x.modern != nil {
+		client = bridgedHeader(client) // Its other headers mirror the client's message, and this is one of the gateway's own.
+	}
 	response, _, err := x.do(ctx, &upstreamCall{
-		target: t, session: x.session, upstream: us, method: method, header: x.upstreamHeader(x.r.Header, us), body: body,
+		target: t, session: x.session, upstream: us, method: method, header: x.upstreamHeader(client, us), body: body,
 		observed: x.observed, name: x.message.Method,
 	})
 	return response, err

@@ -26,6 +26,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
@@ -85,8 +86,11 @@ type Server struct {
 	requestIDs atomic.Uint64
 	// parked are modern clients' requests whose servers want to know something first.
 	parked parked
-	// connections are the clients over HTTP+SSE.
-	connections connections
+	// inputTimeout is how long they may wait.
+	inputTimeout time.Duration
+	// connections are the clients over HTTP+SSE, sseConnections those to servers.
+	connections    connections
+	sseConnections *sseConnections
 
 	// draining ends when the server is asked to end its streams, running when it is closed.
 	draining, running context.Context
@@ -105,7 +109,9 @@ func New(o Options) *Server {
 		peers:          o.Peers,
 		telemetry:      o.Telemetry,
 		sessions:       newSessions(),
+		inputTimeout:   inputTimeout,
 		warned:         newWarnedOf(),
+		sseConnections: newSSEConnections(),
 	}
 	s.running, s.stop = context.WithCancel(context.Background())
 	s.draining, s.drain = context.WithCancel(s.running)
@@ -167,6 +173,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapsho
 		s.postSSE(w, r, b, snapshot, observed)
 	case r.Method == http.MethodPost:
 		s.post(w, r, b, snapshot, observed)
+	case (r.Method == http.MethodGet || r.Method == http.MethodDelete) && r.Header.Get(headerProtocolVersion) == modernVersion:
+		notAllowed(w, "POST, OPTIONS") // The revision has neither streams that are asked for so, nor sessions.
 	case r.Method == http.MethodGet && opensSSE(r):
 		s.connect(w, r, b, observed)
 	case r.Method == http.MethodGet:
@@ -176,7 +184,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapsho
 	case r.Method == http.MethodOptions:
 		preflight(w, r)
 	default:
-		w.Header().Set("Allow", allowedMethods)
-		writeHTTPError(w, nil, &httpError{http.StatusMethodNotAllowed, jsonrpc.CodeTransport, "Method not allowed: use " + allowedMethods})
+		notAllowed(w, allowedMethods)
 	}
+}
+
+func notAllowed(w http.ResponseWriter, allowed string) {
+	w.Header().Set("Allow", allowed)
+	writeHTTPError(w, nil, &httpError{http.StatusMethodNotAllowed, jsonrpc.CodeTransport, "Method not allowed: use " + allowed})
 }

@@ -27,6 +27,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -154,6 +155,9 @@ type Request struct {
 	Body []byte
 	// Endpoint to send it to; empty for any. An endpoint that the target does not list is never dialled.
 	Endpoint string
+	// Path, if not empty, is the path and query to ask for in place of the target's; it begins with '/'. It never changes
+	// who is asked.
+	Path string
 }
 
 // Do sends the request and returns the response as soon as its header is there, with the endpoint that gave it.
@@ -166,13 +170,17 @@ func (c *Client) Do(ctx context.Context, t *Target, r *Request) (*http.Response,
 	if err == nil && ctx.Err() != nil {
 		err = explain(ctx, ctx.Err()).asError(t) // No endpoint is to blame.
 	}
+	var path *url.URL
+	if err == nil && r.Path != "" {
+		path, err = t.parsePath(r.Path)
+	}
 	if err != nil {
 		c.observe(t, "", err.Kind)
 		return nil, "", err
 	}
-	response, address, err := c.sendToAny(ctx, t, candidates, r, false)
+	response, address, err := c.sendToAny(ctx, t, candidates, r, path, false)
 	if response == nil && err == nil {
-		response, address, err = c.sendToAny(ctx, t, candidates, r, true)
+		response, address, err = c.sendToAny(ctx, t, candidates, r, path, true)
 	}
 	if response == nil && err == nil {
 		err = c.refuse(t, candidates)
@@ -186,7 +194,7 @@ func (c *Client) Do(ctx context.Context, t *Target, r *Request) (*http.Response,
 // sendToAny sends the request to the first endpoint that can be connected to, beginning anywhere. It returns neither a
 // response nor an error if all circuits are open.
 func (c *Client) sendToAny(
-	ctx context.Context, t *Target, candidates []endpoint, r *Request, nowhereElse bool,
+	ctx context.Context, t *Target, candidates []endpoint, r *Request, path *url.URL, nowhereElse bool,
 ) (_ *http.Response, address string, failed *Error) {
 	first := 0
 	if len(candidates) > 1 {
@@ -198,7 +206,7 @@ func (c *Client) sendToAny(
 		if !ok {
 			continue
 		}
-		response, err := c.send(ctx, t, e, r)
+		response, err := c.send(ctx, t, e.urlOf(path), r)
 		if err == nil {
 			c.answered(t, e, permit, response.StatusCode)
 			return response, e.address, nil
@@ -213,10 +221,10 @@ func (c *Client) sendToAny(
 	return nil, "", failed
 }
 
-func (c *Client) send(ctx context.Context, t *Target, e *endpoint, r *Request) (*http.Response, error) {
+func (c *Client) send(ctx context.Context, t *Target, to *url.URL, r *Request) (*http.Response, error) {
 	request := (&http.Request{
 		Method:     r.Method,
-		URL:        e.url,
+		URL:        to,
 		Proto:      "HTTP/1.1",
 		ProtoMajor: 1,
 		ProtoMinor: 1,

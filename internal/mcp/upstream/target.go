@@ -35,6 +35,7 @@ type Target struct {
 	Name      config.TargetName
 	endpoints []endpoint
 	host      string
+	url       *url.URL
 	transport *transport
 }
 
@@ -50,15 +51,16 @@ func (c *Client) compileTarget(t *config.Target) (*Target, error) {
 	if t.TLS != nil {
 		scheme, standardPort = "https", 443
 	}
-	path, err := url.ParseRequestURI(t.Path)
-	if err != nil || !strings.HasPrefix(t.Path, "/") {
-		return nil, errors.New("its path is not an absolute path")
+	path, err := absolutePath(t.Path)
+	if err != nil {
+		return nil, err
 	}
 	transport, err := c.transportFor(t.TLS)
 	if err != nil {
 		return nil, err
 	}
 	target := &Target{Name: t.Name, transport: transport, host: hostHeader(t.Host, t.Port, standardPort)}
+	target.url = &url.URL{Scheme: scheme, Host: target.host, Path: path.Path, RawPath: path.RawPath, RawQuery: path.RawQuery}
 	for _, address := range t.Endpoints {
 		u := *path
 		u.Scheme, u.Host = scheme, address
@@ -66,6 +68,37 @@ func (c *Client) compileTarget(t *config.Target) (*Target, error) {
 	}
 	return target, nil
 }
+
+// absolutePath parses a path and query, of whatever host.
+func absolutePath(path string) (*url.URL, error) {
+	u, err := url.ParseRequestURI(path)
+	if err != nil || !strings.HasPrefix(path, "/") {
+		return nil, errors.New("its path is not an absolute path")
+	}
+	return u, nil
+}
+
+// parsePath parses the path of a request.
+func (t *Target) parsePath(path string) (*url.URL, *Error) {
+	u, err := absolutePath(path)
+	if err != nil {
+		return nil, &Error{Target: t.Name, Kind: KindOther, Reason: err.Error(), Err: err}
+	}
+	return u, nil
+}
+
+// urlOf returns the URL of a path at the endpoint; without one, the target's.
+func (e *endpoint) urlOf(path *url.URL) *url.URL {
+	if path == nil {
+		return e.url
+	}
+	u := *e.url
+	u.Path, u.RawPath, u.RawQuery, u.ForceQuery = path.Path, path.RawPath, path.RawQuery, path.ForceQuery
+	return &u
+}
+
+// URL returns the target's URL as the server sees it: with the host and port of the Host header, whatever is dialled.
+func (t *Target) URL() *url.URL { return t.url }
 
 // Has returns whether the target lists an endpoint.
 func (t *Target) Has(address string) bool {
