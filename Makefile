@@ -14,10 +14,12 @@ MODULE := github.com/dynamic-mcp/dynamic-mcp
 CONTROLLER_GEN_VERSION := v0.23.0
 KUSTOMIZE_VERSION := v5.8.2
 KO_VERSION := v0.19.1
+KIND_VERSION := v0.33.0
 CONTROLLER_GEN := $(BIN)/controller-gen-$(CONTROLLER_GEN_VERSION)
 KUSTOMIZE := $(BIN)/kustomize-$(KUSTOMIZE_VERSION)
 GOLANGCI_LINT := $(BIN)/golangci-lint
 KO := $(BIN)/ko-$(KO_VERSION)
+KIND := $(BIN)/kind-$(KIND_VERSION)
 
 # What version the binary says it is.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -83,6 +85,10 @@ test: ## Run every test: unit, golden, CRD, envtest and end-to-end (PKG, TESTFLA
 .PHONY: test-conformance
 test-conformance: ## Of `make test`, the official MCP conformance suite alone, with what passes (TESTFLAGS).
 	@go test -race -v -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./test/conformance
+
+.PHONY: test-e2e
+test-e2e: $(KUSTOMIZE) $(KO) ## The user stories in pods: on kind if Docker runs, else on hack/cluster, or by KUBECONFIG and IMAGE_LOAD_COMMAND (KEEP, TESTFLAGS).
+	@BIN=$(BIN) KIND=$(KIND) KUSTOMIZE=$(KUSTOMIZE) hack/e2e.sh $(TESTFLAGS)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME each (default 30s).
@@ -185,6 +191,7 @@ endef
 
 $(eval $(call go-tool,controller-gen,sigs.k8s.io/controller-tools/cmd/controller-gen,$(CONTROLLER_GEN_VERSION)))
 $(eval $(call go-tool,ko,github.com/google/ko,$(KO_VERSION)))
+$(eval $(call go-tool,kind,sigs.k8s.io/kind,$(KIND_VERSION)))
 $(eval $(call go-tool,kustomize,sigs.k8s.io/kustomize/kustomize/v5,$(KUSTOMIZE_VERSION)))
 
 $(GOLANGCI_LINT): $(addprefix hack/tools/golangci-lint/,go.mod go.sum main.go)

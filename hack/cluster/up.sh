@@ -232,12 +232,14 @@ wait_for 60 apiserver "API server" kubectl get --raw /readyz
 
 ### The rest of the control plane, and the node
 
-# kube-api-*: with the defaults it holds itself back for 5 s while starting.
+# kube-api-*: with the defaults it holds itself back for 5 s while starting. node-monitor-grace-period: while the API
+# server is away the node can't say that it is well, and when it is back no pod should be called unready for that.
 start controller-manager "$bin/kube-controller-manager" --kubeconfig=controller-manager.kubeconfig \
   --leader-elect=false --use-service-account-credentials \
   --service-account-private-key-file=pki/sa.key --root-ca-file=pki/ca.crt \
   --cluster-signing-cert-file=pki/ca.crt --cluster-signing-key-file=pki/ca.key \
-  --kube-api-qps=200 --kube-api-burst=400 --flex-volume-plugin-dir="$CLUSTER_DIR/kubelet/volume-plugins"
+  --kube-api-qps=200 --kube-api-burst=400 --node-monitor-grace-period=10m \
+  --flex-volume-plugin-dir="$CLUSTER_DIR/kubelet/volume-plugins"
 start scheduler "$bin/kube-scheduler" --kubeconfig=scheduler.kubeconfig --leader-elect=false
 
 # No image is ever thrown away (imageGC): it could not be pulled again. failCgroupV1: cgroup v1 still works, it is only

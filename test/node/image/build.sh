@@ -65,7 +65,7 @@ echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
 echo 'root:x:0:' >"$root/etc/group"
 
 # A pod would not say why a program does not start.
-[ "$(id -u)" != 0 ] || env -i chroot "$root" /usr/local/bin/npx --version >/dev/null || die "npx does not run in the image"
+[ "$(id -u)" != 0 ] || env -i "PATH=$PATH:/usr/sbin" chroot "$root" /usr/local/bin/npx --version >/dev/null || die "npx does not run in the image"
 
 (cd "$repo" && go run ./hack/cluster/mkimage -arch "$arch" -env HOME=/root "$name" "$root") >"$work/image.tar"
 mv "$work/image.tar" "$archive"
