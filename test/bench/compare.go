@@ -66,8 +66,8 @@ func parseCompare(arguments []string) (*compareFlags, error) {
 	flags.DurationVar(&o.Warmup, "warmup", 300*time.Millisecond, "load before each window")
 	flags.DurationVar(&o.Window, "window", time.Second, "length of each window")
 	flags.DurationVar(&o.Rest, "rest", 2*time.Second, "time between the start of a target and the measurement of its memory")
-	flags.Float64Var(&o.Foreign, "foreign", 0.25, "cores that other processes may use; above that a window is repeated, twice at most")
-	flags.DurationVar(&o.Patience, "patience", 30*time.Second, "how long to wait for a quiet machine, and to repeat windows, in all")
+	flags.Float64Var(&o.Foreign, "foreign", 0.25, "cores that other processes may use; above that a window is not begun, or is repeated, while there is patience left")
+	flags.DurationVar(&o.Patience, "patience", 30*time.Second, "how long to wait for a quiet machine, and to repeat windows that were disturbed, in all")
 	flags.BoolVar(&o.Fresh, "fresh", false,
 		"restart every target before each window, so that the luck of one process start does not stick to it")
 	flags.StringVar(&o.OwnCPUs, "own-cpus", "", "pin load and stub to these CPUs, as taskset lists them")

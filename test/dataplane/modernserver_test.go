@@ -50,15 +50,16 @@ func textResult(text string) *mcp.CallToolResult {
 // interview asks who the user is, and then for a model's word and for roots at once. It keeps nothing but what the client
 // brings back.
 func (s *sample) interview(_ context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-	switch answers := r.Params.InputResponses; {
-	case r.Params.RequestState == "":
+	answers := r.Params.InputResponses
+	switch r.Params.RequestState {
+	case "":
 		return &mcp.CallToolResult{RequestState: "first", InputRequests: mcp.InputRequestMap{"who": &mcp.ElicitParams{
 			Message: "Who are you?",
 			RequestedSchema: map[string]any{
 				"type": "object", "properties": map[string]any{"name": map[string]any{"type": "string"}}, "required": []string{"name"},
 			},
 		}}}, nil
-	case r.Params.RequestState == "first":
+	case "first":
 		answer, ok := answers["who"].(*mcp.ElicitResult)
 		if !ok {
 			return nil, fmt.Errorf("no answer: %v", answers)

@@ -25,6 +25,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -44,6 +45,8 @@ type sample struct {
 	server *mcp.Server
 	dead   context.Context // Ends when the server is killed, and with it what waits.
 	stop   func()
+	// shutdown takes no connections any more, and waits for what goes on.
+	shutdown func(context.Context) error
 }
 
 func newSample(t *testing.T, name string) *sample {
@@ -92,6 +95,7 @@ func (s *sample) start() {
 	}()
 	dead, die := context.WithCancel(context.Background())
 	s.dead = dead
+	s.shutdown = httpServer.Shutdown
 	s.stop = sync.OnceFunc(func() {
 		_ = httpServer.Close()
 		die()
@@ -108,6 +112,17 @@ func (s *sample) kill() {
 	stop := s.stop
 	s.mu.Unlock()
 	stop()
+}
+
+// retire takes no connections any more, finishes the calls that it has, and then does as kill.
+func (s *sample) retire() {
+	s.mu.Lock()
+	shutdown := s.shutdown
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond) // Streams would go on for ever.
+	defer cancel()
+	_ = shutdown(ctx)
+	s.kill()
 }
 
 // change does something with the server that runs.

@@ -20,13 +20,13 @@ package node
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"sync"
 	"time"
@@ -43,12 +43,17 @@ const (
 )
 
 // guard is loaded into the server before its own code. server-everything would listen on all interfaces and has a tool
-// that shows its environment to anybody: here it listens on the loopback interface. And it ends when its standard
-// input does, so that it never outlives the tests, however they end.
+// that shows its environment to anybody: here it listens on the loopback interface, and says on which port. A port that
+// it can't have ends it; by itself it would go on without one. And it ends when its standard input does, so that it never
+// outlives the tests, however they end.
 const guard = `
 import net from 'node:net';
 const listen = net.Server.prototype.listen;
-net.Server.prototype.listen = function (port, ...rest) { return listen.call(this, port, '127.0.0.1', ...rest); };
+net.Server.prototype.listen = function (port, ...rest) {
+	this.once('listening', () => console.error('[guard] port ' + this.address().port + ';'));
+	this.once('error', (error) => { console.error('[guard] ' + error.message); process.exit(1); });
+	return listen.call(this, port, '127.0.0.1', ...rest);
+};
 process.stdin.on('end', () => process.exit(0)).resume();
 `
 
@@ -67,13 +72,7 @@ type Server struct {
 // StartEverything starts server-everything on 127.0.0.1 and returns when it accepts connections. Port 0 takes a free
 // one. Whoever starts it stops it.
 func (t *Toolchain) StartEverything(ctx context.Context, port int, mode Mode) (*Server, error) {
-	if port == 0 {
-		var err error
-		if port, err = FreePort(); err != nil {
-			return nil, err
-		}
-	}
-	s := &Server{Port: port, exited: make(chan struct{})}
+	s := &Server{exited: make(chan struct{})}
 	// The context bounds the start only: the server must outlive it.
 	s.command = exec.Command(t.node,
 		"--import", "data:text/javascript;base64,"+base64.StdEncoding.EncodeToString([]byte(guard)),
@@ -99,23 +98,26 @@ func (t *Toolchain) StartEverything(ctx context.Context, port int, mode Mode) (*
 	return s, nil
 }
 
+// portPattern is what the guard says.
+var portPattern = regexp.MustCompile(`\[guard\] port (\d+);`)
+
 func (s *Server) waitUntilListening(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	var dialer net.Dialer
 	for {
-		conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)))
-		if err == nil {
-			return conn.Close()
+		if said := portPattern.FindStringSubmatch(s.Output()); said != nil {
+			var err error
+			s.Port, err = strconv.Atoi(said[1])
+			return err
 		}
 		select {
 		case <-tick.C:
 		case <-s.exited:
 			return fmt.Errorf("it ended: %w", s.waitErr)
 		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
+			return ctx.Err()
 		}
 	}
 }

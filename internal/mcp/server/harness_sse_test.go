@@ -270,6 +270,15 @@ func (c *fakeSSEStream) write(text string) {
 	}
 }
 
+// message returns the one message of an answer, or the last of a stream.
+func (r reply) message() string {
+	if r.header.Get("Content-Type") != "text/event-stream" {
+		return r.body
+	}
+	_, last, _ := strings.Cut(r.body[max(0, strings.LastIndex(r.body, "data: ")):], "data: ")
+	return strings.TrimSpace(last)
+}
+
 // newSSEReplicas returns gateways for the same Backend that know each other, with the addresses of their peer ports.
 func newSSEReplicas(t *testing.T, targets []config.Target, count int) (gateways []*gateway, ports []*httptest.Server) {
 	t.Helper()

@@ -280,7 +280,8 @@ func statusError(response *http.Response) error {
 	}
 }
 
-// initializeLate makes a target's side of a session, and returns it with the server's instructions, from what the session's token has of the client's initialize.
+// initializeLate makes a target's side of a session, and returns it with the server's instructions, from what the session's token
+// has of the client's initialize.
 func (s *Server) initializeLate(ctx context.Context, cs *clientSession, t *target) (upstreamSession, string, error) {
 	body := append([]byte(nil), `{"jsonrpc":"2.0","id":"initialize","method":"initialize","params":{"protocolVersion":`...)
 	body = jsonrpc.AppendString(body, negotiate(cs.ProtocolVersion))

@@ -66,7 +66,7 @@ func (s *Server) noteCircuits(t *target, err error) {
 		return
 	}
 	count := t.requests.OutOfUse()
-	if int(t.outOfUse.Swap(int32(count))) != count { //nolint:gosec // A target has some thousand endpoints at most.
+	if int(t.outOfUse.Swap(int32(count))) != count {
 		s.telemetry.CircuitOpen(t.backend.Key, t.Name, count)
 	}
 }

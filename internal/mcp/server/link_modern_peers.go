@@ -20,6 +20,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 )
 
@@ -50,9 +51,9 @@ func (x *exchange) tellKept(targets ...*target) {
 }
 
 // home is the address of this replica in what it alone can answer: a server's question to the client, if the server itself
-// does not wait for the answer.
+// does not wait for the answer, or waits for it on a connection that this replica holds.
 func (o *streamOwner) home() string {
-	if o.upstream.era() == eraModern {
+	if o.upstream.era() == eraModern || o.target.Protocol == config.SSE {
 		return o.self()
 	}
 	return ""

@@ -26,6 +26,7 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
@@ -79,7 +80,7 @@ func (s *Server) initializeSSE(ctx context.Context, c *upstreamCall, m *jsonrpc.
 	if err != nil {
 		return nil, "", err
 	}
-	r, err := conn.begin(ctx, c, m)
+	r, err := conn.begin(ctx, c, m, func() {})
 	if err != nil {
 		conn.close(errSessionEnded)
 		return nil, "", conn.asError(err)
@@ -115,22 +116,39 @@ func newSSEConnectionID() string {
 	return hex.EncodeToString(id[:])
 }
 
-// request sends a request to the server and returns the answer: JSON if the response is the first that comes, otherwise a
-// stream of what comes until the response has.
+const (
+	// quickAnswer is how long the first message is waited for once the server has taken a request: after it, the answer is a
+	// stream, which whoever waits keeps alive.
+	quickAnswer = 100 * time.Millisecond
+	// quickPost is the same while the server has not taken the request. Some do so only when they have answered it.
+	quickPost = time.Second
+)
+
+// errNotQuick is that the first message of an answer does not come at once.
+var errNotQuick = errors.New("nothing came at once")
+
+// request sends a request to the server and returns the answer: JSON if the response comes first and soon, otherwise a stream
+// of what comes until the response has.
 func (c *sseConnection) request(ctx context.Context, call *upstreamCall, m *jsonrpc.Message) (*http.Response, error) {
-	r, err := c.begin(ctx, call, m)
+	waiting, enough := context.WithCancelCause(ctx)
+	defer enough(nil)
+	quick := time.AfterFunc(quickPost, func() { enough(errNotQuick) })
+	defer quick.Stop()
+	r, err := c.begin(ctx, call, m, func() { quick.Reset(quickAnswer) })
 	if err != nil {
 		return nil, c.asError(err)
 	}
-	first, err := r.box.next(ctx)
+	first, err := r.box.next(waiting)
 	var refused *refusedMessage
 	switch {
-	case err == nil && !first.response:
-		body := &mailBody{ctx: ctx, box: &r.box, release: r.forget}
-		body.fill(&first)
-		return streamResponse(body), nil
-	case err == nil:
+	case err == nil && first.response:
 		return jsonResponse(http.StatusOK, first.data), nil
+	case err == nil, errors.Is(err, errNotQuick):
+		body := &mailBody{ctx: ctx, box: &r.box, release: r.forget}
+		if err == nil {
+			body.fill(&first)
+		}
+		return streamResponse(body), nil
 	case errors.As(err, &refused):
 		return refused.answer(), nil
 	default:
@@ -147,6 +165,7 @@ func (c *sseConnection) notify(ctx context.Context, call *upstreamCall, m *jsonr
 			return emptyResponse(http.StatusAccepted), nil // The server has no such request, or is done with it.
 		}
 	}
+	c.touch()
 	response, err := c.post(ctx, call.target.requests, postHeader(call.header), body)
 	if err != nil {
 		return nil, err

@@ -34,7 +34,7 @@ func static(b *config.Backend) { b.Dynamic = false }
 // wantCall calls a method and compares the answer.
 func (g *gateway) wantCall(session, body, want string) {
 	g.t.Helper()
-	if got := g.do(call{session: session, body: body}); got.status != http.StatusOK || got.body != want {
+	if got := g.do(call{session: session, body: body}); got.status != http.StatusOK || got.message() != want {
 		g.t.Errorf("%s:\ngot  %d %s\nwant %s", body, got.status, got.body, want)
 	}
 }

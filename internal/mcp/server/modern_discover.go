@@ -18,6 +18,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -81,6 +82,14 @@ type discovered struct {
 
 // discoverTarget asks a target what it is; a legacy one has said so when it was initialized.
 func (x *exchange) discoverTarget(ctx context.Context, t *target) (discovered, error) {
+	d, err := x.discoverOnce(ctx, t)
+	if errors.Is(err, errEraChanged) {
+		d, err = x.discoverOnce(ctx, t)
+	}
+	return d, err
+}
+
+func (x *exchange) discoverOnce(ctx context.Context, t *target) (discovered, error) {
 	us, instructions, err := x.described(ctx, x.session, t)
 	if err != nil {
 		return discovered{}, err
@@ -95,6 +104,9 @@ func (x *exchange) discoverTarget(ctx context.Context, t *target) (discovered, e
 		return discovered{}, err
 	}
 	defer closeBody(response)
+	if refusesModern(response, x.id()) && x.isReplaced(ctx, t) {
+		return discovered{}, errEraChanged
+	}
 	answer, err := x.readAnswer(response)
 	if err != nil {
 		return discovered{}, err
@@ -140,7 +152,10 @@ func (x *exchange) presentDiscovered(result []byte) ([]byte, error) {
 	if err != nil || !x.backend.Dynamic {
 		return result, err
 	}
-	err = edit("capabilities", []byte("{}"), withListChanged)
+	offered, err := withListChanged([]byte("{}"))
+	if err == nil {
+		err = edit("capabilities", offered, withListChanged)
+	}
 	return result, err
 }
 
@@ -160,7 +175,11 @@ func (x *exchange) composedDiscovery(all []part) []byte {
 	result := append([]byte(`{"supportedVersions":`), appendStrings(nil, allVersions())...)
 	result = append(result, `,"capabilities":`...)
 	result = appendCapabilities(result, all)
-	if instructions := joinInstructions(all); instructions != "" {
+	instructions := joinInstructions(all)
+	if len(all) == 1 && x.backend.only() != nil {
+		instructions = all[0].instructions // They are not to be told from others'.
+	}
+	if instructions != "" {
 		result = append(result, `,"instructions":`...)
 		result = jsonrpc.AppendString(result, instructions)
 	}

@@ -90,12 +90,8 @@ func (x *exchange) passOn(t *target, body []byte) error {
 		return err
 	}
 	defer closeBody(response)
-	if refusesModern(response, x.id()) {
-		// To be sure it is asked what it speaks now: a request that the same server has refused is not sent again.
-		t.era.forget(eraModern)
-		if speaks, err := x.eraOf(ctx, t); err != nil || speaks != eraModern {
-			return errEraChanged
-		}
+	if refusesModern(response, x.id()) && x.isReplaced(ctx, t) {
+		return errEraChanged
 	}
 	response.Body = watch.body(response.Body)
 	switch {
@@ -107,6 +103,14 @@ func (x *exchange) passOn(t *target, body []byte) error {
 		x.relayError(t, response)
 	}
 	return nil
+}
+
+// isReplaced asks a target that seems not to be a server of the modern era any more. A request that the same server has refused
+// is not to be sent to it again.
+func (s *Server) isReplaced(ctx context.Context, t *target) bool {
+	t.era.forget(eraModern)
+	speaks, err := s.eraOf(ctx, t)
+	return err != nil || speaks != eraModern
 }
 
 // refusesModern returns whether a server refused a modern request with that id because it speaks the legacy revisions only:

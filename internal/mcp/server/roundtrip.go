@@ -27,14 +27,18 @@ import (
 	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
 )
+
+// maxRoundTrips is how often a message is sent at most: a server that is just going may give a session, and lose it at once.
+const maxRoundTrips = 3
 
 // roundTrip sends a message to a target, on the target's side of the client's session. A session that the target has lost
 // is initialized anew, and the message sent once more.
 func (x *exchange) roundTrip(ctx context.Context, t *target, body []byte) (*http.Response, upstreamSession, error) {
 	for attempt := 1; ; attempt++ {
 		us, err := x.upstreamSession(ctx, x.session, t)
-		if attempt == 1 && errors.Is(err, errEraChanged) {
+		if attempt < maxRoundTrips && errors.Is(err, errEraChanged) {
 			continue
 		}
 		if err != nil {
@@ -42,12 +46,14 @@ func (x *exchange) roundTrip(ctx context.Context, t *target, body []byte) (*http
 		}
 		response, err := x.send(ctx, t, us, http.MethodPost, body)
 		switch {
-		case attempt == 1 && errors.Is(err, errEraChanged):
+		case attempt < maxRoundTrips && errors.Is(err, errEraChanged):
+		case attempt < maxRoundTrips && us.id != "" && t.requests.Endpoints() > 1 && neverSent(err):
+			// The endpoint that holds the session is gone before the configuration says so. Others can begin anew.
 		case err != nil:
 			return nil, us, err
-		case attempt == 1 && us.id != "" && isLost(response):
+		case attempt < maxRoundTrips && us.id != "" && isLost(response):
 			closeBody(response)
-		case attempt == 1 && us.era() == eraLegacy && refusesEra(response):
+		case attempt < maxRoundTrips && us.era() == eraLegacy && refusesEra(response):
 			closeBody(response)
 			t.era.forget(eraLegacy)
 		default:
@@ -55,6 +61,12 @@ func (x *exchange) roundTrip(ctx context.Context, t *target, body []byte) (*http
 		}
 		x.session.lose(t, us)
 	}
+}
+
+// neverSent returns whether a request failed before any of it was sent.
+func neverSent(err error) bool {
+	var e *upstream.Error
+	return errors.As(err, &e) && (e.Kind == upstream.KindConnect || e.Kind == upstream.KindCircuitOpen)
 }
 
 func (x *exchange) send(ctx context.Context, t *target, us upstreamSession, method string, body []byte) (*http.Response, error) {

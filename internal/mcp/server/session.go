@@ -249,8 +249,8 @@ func (us upstreamSession) hash() uint64 {
 	return uint64(session.HashService(config.ServiceID(us.id)))
 }
 
-// heldBy returns whether the target still speaks as was agreed on, and has the endpoint that holds the session. The pin comes from the client's
-// token, so nothing is ever dialled that the current snapshot does not list.
+// heldBy returns whether the target still speaks as was agreed on, and has the endpoint that holds the session. The pin comes
+// from the client's token, so nothing is ever dialled that the current snapshot does not list.
 func (us upstreamSession) heldBy(t *target) bool {
 	if speaks := t.era.current(); speaks != eraUnknown && speaks != us.era() {
 		return false // Another server is there now.

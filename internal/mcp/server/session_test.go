@@ -84,7 +84,7 @@ func TestServerThatForgetsEverySessionIsNotAskedForEver(t *testing.T) {
 	if got.status != http.StatusOK || !strings.Contains(got.body, `target \"everything\" is unavailable: it answered HTTP status 404`) {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
-	if n := len(server.requests("initialize")); n != 2 {
+	if n := len(server.requests("initialize")); n != maxRoundTrips {
 		t.Errorf("%d times initialized", n)
 	}
 }

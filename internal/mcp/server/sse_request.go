@@ -21,12 +21,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/federation"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
 )
 
 // errGivenUp is why a request's messages are no longer taken: whoever waited for them has gone.
@@ -43,7 +45,9 @@ type sseRequest struct {
 	token []byte
 	// relays is whether its answer is handed to the client with all that comes before the response.
 	relays bool
-	box    mailbox
+	// taken is called when the server has taken it.
+	taken func()
+	box   mailbox
 }
 
 // cancellable is what is to be known of a request to cancel it.
@@ -67,10 +71,10 @@ func relaysAll(method string) bool {
 	}
 }
 
-// begin sends a request to the server. What comes of it comes into its mailbox.
-func (c *sseConnection) begin(ctx context.Context, call *upstreamCall, m *jsonrpc.Message) (*sseRequest, error) {
+// begin sends a request to the server, and calls taken when the server has taken it. What comes of it comes into its mailbox.
+func (c *sseConnection) begin(ctx context.Context, call *upstreamCall, m *jsonrpc.Message, taken func()) (*sseRequest, error) {
 	token := progressToken(call.body, m.Params)
-	r := &sseRequest{sseConnection: c, relays: relaysAll(m.Method)}
+	r := &sseRequest{sseConnection: c, relays: relaysAll(m.Method), taken: taken}
 	r.original = bytes.Clone(m.ID.Of(call.body))
 	if !token.Empty() {
 		r.token = bytes.Clone(token.Of(call.body))
@@ -96,13 +100,13 @@ func (c *sseConnection) begin(ctx context.Context, call *upstreamCall, m *jsonrp
 		edits = append(edits, jsonrpc.Edit{Span: token, New: number})
 	}
 	sortEdits(edits)
-	body := jsonrpc.Splice(nil, call.body, edits...)
-	c.background.Go(func() { r.send(ctx, call, body) })
+	header, body := postHeader(call.header), jsonrpc.Splice(nil, call.body, edits...)
+	c.background.Go(func() { r.send(ctx, call.target.requests, header, body) })
 	return r, nil
 }
 
 // send posts the request. Servers may answer the POST long after the request itself.
-func (r *sseRequest) send(ctx context.Context, call *upstreamCall, body []byte) {
+func (r *sseRequest) send(ctx context.Context, to *upstream.Target, header http.Header, body []byte) {
 	posting, abort := context.WithCancelCause(r.ctx)
 	defer abort(nil)
 	defer context.AfterFunc(ctx, func() {
@@ -113,7 +117,7 @@ func (r *sseRequest) send(ctx context.Context, call *upstreamCall, body []byte) 
 		// The server is to have some time to end what it has answered.
 		time.AfterFunc(r.limits.ListTimeout, func() { abort(nil) })
 	})()
-	response, err := r.post(posting, call.target.requests, postHeader(call.header), body)
+	response, err := r.post(posting, to, header, body)
 	if err != nil {
 		if ctx.Err() == nil { // Else whoever waits for the answer forgets the request.
 			r.fail(err)
@@ -122,6 +126,7 @@ func (r *sseRequest) send(ctx context.Context, call *upstreamCall, body []byte) 
 	}
 	defer closeBody(response)
 	if isSuccess(response) {
+		r.taken()
 		return
 	}
 	refused := readRefused(response)

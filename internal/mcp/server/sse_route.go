@@ -146,7 +146,7 @@ func (c *sseConnection) toListener(m *mail, listening bool) {
 	}
 	if !taken && m.kind == jsonrpc.Request {
 		c.answer(jsonrpc.AppendError(nil, message.ID.Of(m.data), &jsonrpc.Error{
-			Code: jsonrpc.CodeInternal, Message: "the client does not listen, and too many messages wait for it already",
+			Code: jsonrpc.CodeInternal, Message: "too many messages wait for the client already",
 		}))
 	}
 	c.mu.Lock()

@@ -100,6 +100,9 @@ func (e *endpoint) urlOf(path *url.URL) *url.URL {
 // URL returns the target's URL as the server sees it: with the host and port of the Host header, whatever is dialled.
 func (t *Target) URL() *url.URL { return t.url }
 
+// Endpoints returns how many endpoints the target lists.
+func (t *Target) Endpoints() int { return len(t.endpoints) }
+
 // Has returns whether the target lists an endpoint.
 func (t *Target) Has(address string) bool {
 	return slices.ContainsFunc(t.endpoints, func(e endpoint) bool { return e.address == address })

@@ -128,10 +128,13 @@ func (c *comparison) one(ctx context.Context, t *Target, cell *Cell, o *Outcome)
 		if try == 0 || w.ForeignCores+w.StealCores < best.ForeignCores+best.StealCores {
 			best = w
 		}
-		if !w.Noisy || try == 2 || c.Patience <= 0 {
+		if !w.Noisy || c.Patience <= 0 {
 			break
 		}
 		c.Patience -= time.Since(begin)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 	}
 	o.Windows = append(o.Windows, best)
 	noisy := ""

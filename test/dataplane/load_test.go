@@ -1,0 +1,168 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package dataplane
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/test/era"
+)
+
+var loadFor = flag.Duration("load", 4*time.Second, "how long TestMixedLoad lasts")
+
+// TestMixedLoad: clients of all eras call servers of all eras through two replicas, while both endpoints of one server are
+// restarted, one after the other. No call fails.
+func TestMixedLoad(t *testing.T) {
+	first, second := newSample(t, "pair"), newSample(t, "pair")
+	pair := first.target()
+	pair.Endpoints = append(pair.Endpoints, second.target().Endpoints...)
+	modern, old := newModernSample(t, "modern"), newOldServer(t, "old")
+	gw := newGateway(t, []config.Target{pair, modern.target(), old}, withReplicas(2))
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	load := &mixedLoad{t: t, calls: map[string]*atomic.Int64{}}
+	var clients sync.WaitGroup
+	for name, connect := range map[string]func() mcp.Transport{
+		"legacy": func() mcp.Transport {
+			return &mcp.StreamableClientTransport{Endpoint: gw.url, HTTPClient: &http.Client{Transport: era.LegacyOnly(&http.Transport{})}}
+		},
+		"modern": func() mcp.Transport {
+			return &mcp.StreamableClientTransport{Endpoint: gw.url, HTTPClient: &http.Client{Transport: &http.Transport{}}}
+		},
+		"HTTP+SSE": func() mcp.Transport {
+			return &mcp.SSEClientTransport{Endpoint: gw.url + "/sse", HTTPClient: &http.Client{Transport: &http.Transport{}}}
+		},
+	} {
+		count := &atomic.Int64{}
+		load.calls[name] = count
+		for range 2 {
+			clients.Go(func() { load.run(ctx, name, connect(), count) })
+		}
+	}
+
+	pause := *loadFor / 5
+	time.Sleep(pause)
+	for _, restarted := range []*sample{first, second} {
+		// As in a cluster: the endpoint is taken out, and the server goes when it has nothing to do any more.
+		without := pair
+		without.Endpoints = other(first, second, restarted).target().Endpoints
+		gw.update(without, modern.target(), old)
+		time.Sleep(pause / 2)
+		restarted.kill()
+		restarted.start()
+		gw.update(pair, modern.target(), old)
+		time.Sleep(pause)
+	}
+	// And one that goes before anybody says so.
+	first.retire()
+	time.Sleep(pause / 2)
+	first.start()
+	time.Sleep(pause / 2)
+	cancel()
+	clients.Wait()
+
+	for _, failure := range load.failures {
+		t.Error(failure)
+	}
+	for name, count := range load.calls {
+		t.Logf("%s clients: %d calls", name, count.Load())
+		if count.Load() == 0 {
+			t.Errorf("no call of the %s clients", name)
+		}
+	}
+	t.Logf("%d calls failed in %s", len(load.failures), *loadFor)
+}
+
+func other(a, b, than *sample) *sample {
+	if a == than {
+		return b
+	}
+	return a
+}
+
+// mixedLoad counts what becomes of calls.
+type mixedLoad struct {
+	t     *testing.T
+	calls map[string]*atomic.Int64
+
+	mu       sync.Mutex
+	failures []string
+}
+
+func (l *mixedLoad) failed(format string, arguments ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.failures) < 50 {
+		l.failures = append(l.failures, time.Now().Format("05.000 ")+fmt.Sprintf(format, arguments...))
+	}
+}
+
+// run is one client that calls the servers in turn.
+func (l *mixedLoad) run(ctx context.Context, kind string, transport mcp.Transport, count *atomic.Int64) {
+	client := mcp.NewClient(&mcp.Implementation{Name: kind, Version: "1"}, nil)
+	session, err := client.Connect(context.WithoutCancel(ctx), transport, nil)
+	if err != nil {
+		l.failed("%s client: connect: %v", kind, err)
+		return
+	}
+	defer func() { _ = session.Close() }()
+	for i := 0; ctx.Err() == nil; i++ {
+		for _, server := range []string{"pair", "modern", "old"} {
+			message := fmt.Sprintf("%s %d", kind, i)
+			calling, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+			result, err := session.CallTool(calling, &mcp.CallToolParams{
+				Name: server + "_echo", Arguments: map[string]any{"message": message},
+			})
+			cancel()
+			count.Add(1)
+			switch {
+			case err != nil:
+				l.failed("%s client, %s: %v", kind, server, err)
+			case len(result.Content) != 1 || result.Content[0].(*mcp.TextContent).Text != server+": "+message:
+				l.failed("%s client, %s: wrong answer to %q: %+v", kind, server, message, result)
+			}
+		}
+	}
+}
+
+// newOldServer returns a server of the HTTP+SSE transport, as a static target.
+func newOldServer(t *testing.T, name string) config.Target {
+	t.Helper()
+	s := &sample{t: t, name: name}
+	s.server = s.newServer()
+	handler := mcp.NewSSEHandler(func(*http.Request) *mcp.Server { return s.server }, &mcp.SSEOptions{DisableLocalhostProtection: true})
+	listener := httptest.NewServer(handler)
+	t.Cleanup(func() {
+		listener.CloseClientConnections()
+		listener.Close()
+	})
+	old := target(t, name, listener.URL+"/sse")
+	old.Protocol = config.SSE
+	return old
+}
