@@ -7,15 +7,14 @@
 # For each architecture, OUT gets image-ARCH.tar, an archive as "docker save" makes it, and sbom-ARCH.spdx.json, the list
 # of all modules in the binary.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-
 : "${KO:?is set by make image}" "${VERSION?is set by make image}"
 [ $# -ge 3 ] || {
   echo "usage: image.sh NAME:TAG OUT ARCH…" >&2
   exit 1
 }
-name=$1 out=$2
+name=$1 out=$(realpath -m "$2")
 shift 2
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # ko takes base images that it has in its cache from there, by digest, and asks no registry. The cache is an OCI image
 # layout; this one has an image without any files, for both architectures.

@@ -62,7 +62,7 @@ spec:
   rules: [{backendRefs: [{group: gateway.kgateway.dev, kind: Backend, name: mcp-backend}]}]
 `
 
-var _ = Describe("no call fails while", Ordered, func() {
+var _ = Describe("no call fails while", Ordered, ContinueOnFailure, func() {
 	var url string
 
 	BeforeAll(func(ctx context.Context) {
@@ -116,7 +116,7 @@ var _ = Describe("no call fails while", Ordered, func() {
 	})
 
 	It("the proxy scales from two pods to three and to one", longStory, func(ctx SpecContext) {
-		scale := func(replicas string) {
+		scale := func(ctx context.Context, replicas string) {
 			GinkgoHelper()
 			old, err := k.pods(ctx, "loaded", proxiesOfLoaded)
 			Expect(err).NotTo(HaveOccurred())
@@ -131,10 +131,10 @@ var _ = Describe("no call fails while", Ordered, func() {
 				}
 			}
 		}
-		DeferCleanup(func(context.Context) { scale("2") })
+		DeferCleanup(func(ctx context.Context) { scale(ctx, "2") })
 		through(ctx, "scaled the proxy 2 to 3 to 1", func() {
-			scale("3")
-			scale("1")
+			scale(ctx, "3")
+			scale(ctx, "1")
 		})
 	})
 
@@ -205,6 +205,9 @@ var _ = Describe("no call fails while", Ordered, func() {
 			expectAsBefore(ctx)
 		})
 		k.mustKubectl(ctx, "label", "service", "mcp-server-everything", "--overwrite", "app=something-else")
-		Eventually(c.toolNames).WithContext(ctx).Should(BeEmpty())
+		begin := time.Now()
+		// Watches are begun anew with pauses that grow to about a minute.
+		Eventually(c.toolNames).WithContext(ctx).WithTimeout(2 * time.Minute).Should(BeEmpty())
+		measured("a change after the API server's return was followed after", time.Since(begin).Round(time.Second))
 	})
 })

@@ -110,7 +110,6 @@ stringData: {password: x}
 			{"get", "secrets"},
 			{"get", "secrets", "-A"},
 			{"get", "secrets", "-n", systemNamespace},
-			{"get", "configmaps", "-A"},
 			{"delete", "secret", own},
 			{"label", "gateway", "agentgateway", "a=b"},
 			{"label", "backend", "mcp-backend", "a=b"},

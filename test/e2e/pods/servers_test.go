@@ -18,6 +18,7 @@ package pods
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -59,7 +60,10 @@ var _ = Describe("MCP servers", func() {
 		load := startLoad(url)
 		scale("3")
 		Eventually(endpoints).WithContext(ctx).Should(Equal(3))
-		k.rolledOut(ctx, "default", "deployment/mcp-server-everything")
+		Eventually(func() int { // The pods have no readiness probe: they are ready before they listen.
+			logs := k.mustKubectl(ctx, "logs", "-l", "app=mcp-server-everything", "--tail=-1")
+			return strings.Count(logs, "listening on port 3001")
+		}).WithContext(ctx).Should(Equal(3))
 		load.expectNoFailure(ctx, "scaled 1 to 3")
 		Expect(c.echo(ctx, "three")).To(Equal("Echo: three"))
 

@@ -87,8 +87,9 @@ func restoreCluster(ctx context.Context) {
 	k.mustKubectl(ctx, "delete", "--ignore-not-found", "-f", walkthrough("mcp-server.yaml"))
 }
 
-var _ = ReportAfterEach(func(ctx SpecContext, report SpecReport) {
-	if report.Failed() && k != nil {
+// Before the story's own end, which deletes what there is to see.
+var _ = JustAfterEach(func(ctx SpecContext) {
+	if report := CurrentSpecReport(); report.Failed() {
 		k.collect(ctx, filepath.Join(artifacts, fileName(report.LeafNodeText)))
 	}
 }, NodeTimeout(2*time.Minute))
