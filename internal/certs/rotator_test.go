@@ -113,6 +113,7 @@ func balance(replicas []*replica) string {
 	GinkgoHelper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	Expect(err).NotTo(HaveOccurred())
+	ending, end := context.WithCancel(ctx)
 	var connections sync.WaitGroup
 	connections.Go(func() {
 		for turn := 0; ; turn++ {
@@ -125,18 +126,20 @@ func balance(replicas []*replica) string {
 				_ = client.Close()
 				continue
 			}
-			connections.Go(func() { pipe(client, server) })
+			stop := context.AfterFunc(ending, func() { _, _ = client.Close(), server.Close() })
+			connections.Go(func() { pipe(client, server); stop() })
 			connections.Go(func() { pipe(server, client) })
 		}
 	})
 	DeferCleanup(func() {
 		Expect(listener.Close()).To(Succeed())
+		end()
 		connections.Wait()
 	})
 	return listener.Addr().String()
 }
 
-// pipe copies until one side ends or has nothing to say for long, and ends both.
+// pipe copies until one side ends, and ends both.
 func pipe(from, to net.Conn) {
 	defer func() { _ = to.Close() }()
 	defer func() { _ = from.Close() }()
