@@ -31,6 +31,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/provision"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/validate"
 )
 
@@ -49,6 +50,8 @@ const (
 	flagWebhookCertDir    = "webhook-cert-dir"
 	flagLogFormat         = "log-format"
 	flagKeyRotation       = "session-key-rotation"
+	flagProxyImage        = "proxy-image"
+	flagProxyClusterRole  = "proxy-cluster-role"
 )
 
 // addressOff turns an endpoint off, as in other managers.
@@ -60,6 +63,9 @@ type managerFlags struct {
 
 	proxyRuntime       string
 	proxyBindAddress   string
+	proxyImage         string
+	proxyClusterRole   string
+	watchNamespaces    []string
 	allowExternalName  bool
 	clusterDomain      string
 	sessionKeyRotation time.Duration
@@ -84,6 +90,7 @@ func newManagerCommand() *cobra.Command {
 		Use:   "manager",
 		Short: "Run the controllers and webhooks, and a proxy for each Gateway",
 		Long: "Runs the controllers and webhooks against an API server, and a proxy for each Gateway of the class agentgateway.\n\n" +
+			"With --proxy-runtime=deployment each Gateway gets a Deployment in its namespace, with a Service and all that it takes.\n" +
 			"With --proxy-runtime=subprocess the proxies are child processes of the manager on this machine. They have the\n" +
 			"manager's own credentials: it is for development.",
 		Args: cobra.NoArgs,
@@ -103,9 +110,16 @@ func (f *managerFlags) register(command *cobra.Command) {
 	s.StringVar(&f.kubeconfig, "kubeconfig", "",
 		"path of a kubeconfig; default: $KUBECONFIG, the cluster that this runs in, or ~/.kube/config")
 
-	s.StringVar(&f.proxyRuntime, flagProxyRuntime, runtimeDeployment,
-		"where proxies run: deployment (a Deployment for each Gateway; not available in this version) or subprocess "+
-			"(child processes of the manager, with its credentials; for development)")
+	s.StringVar(&f.proxyRuntime, flagProxyRuntime, "",
+		"where proxies run: deployment (a Deployment for each Gateway; default in a cluster) or subprocess (child processes of "+
+			"the manager, with its credentials, for development; default elsewhere)")
+	s.StringVar(&f.proxyImage, flagProxyImage, "",
+		"image of proxies that are Deployments, unless GatewayParameters say another (default: that of the manager's own pod)")
+	s.StringVar(&f.proxyClusterRole, flagProxyClusterRole, provision.DefaultProxyClusterRole,
+		"name of the ClusterRole with what proxies that are Deployments may read, and of its ClusterRoleBinding, or with "+
+			"--watch-namespaces its RoleBinding in each of them, whose subjects the manager sets")
+	s.StringSliceVar(&f.watchNamespaces, flagWatchNamespaces, nil,
+		"namespaces that the manager and its proxies read objects from and work in (default: all)")
 	s.StringVar(&f.proxyBindAddress, "proxy-bind-address", "127.0.0.1",
 		"IP address that the listeners of subprocess proxies bind; 0.0.0.0 or :: for all")
 	s.BoolVar(&f.allowExternalName, flagAllowExternalName, false,
@@ -141,6 +155,12 @@ func (f *managerFlags) register(command *cobra.Command) {
 // complete sets the defaults that depend on other flags and returns every error there is. changed says whether a flag
 // was given.
 func (f *managerFlags) complete(changed func(flag string) bool) error {
+	if f.proxyRuntime == "" {
+		f.proxyRuntime = runtimeSubprocess
+		if inCluster() {
+			f.proxyRuntime = runtimeDeployment
+		}
+	}
 	if f.subprocess() {
 		f.allowExternalName = f.allowExternalName || !changed(flagAllowExternalName)
 		if !changed(flagHealthProbe) {
@@ -156,6 +176,7 @@ func (f *managerFlags) complete(changed func(flag string) bool) error {
 	_, logErr := newManagerLogger(io.Discard, f.logLevel, f.logFormat)
 	return errors.Join(
 		f.checkProxyRuntime(),
+		checkNamespaces(f.watchNamespaces),
 		f.checkWebhooks(),
 		checkKeyRotation(f.sessionKeyRotation),
 		checkBindAddress("metrics-bind-address", f.metricsAddress),
@@ -169,11 +190,12 @@ func (f *managerFlags) subprocess() bool { return f.proxyRuntime == runtimeSubpr
 
 func (f *managerFlags) checkProxyRuntime() error {
 	switch f.proxyRuntime {
-	case runtimeSubprocess:
 	case runtimeDeployment:
-		return fmt.Errorf("--%s=%s is not available in this version: use --%s=%s, which runs each Gateway's proxy as a child "+
-			"process of the manager, with the manager's credentials (for development)",
-			flagProxyRuntime, runtimeDeployment, flagProxyRuntime, runtimeSubprocess)
+		if len(validation.IsDNS1123Subdomain(f.proxyClusterRole)) > 0 {
+			return fmt.Errorf("--%s must be the name of a ClusterRole, not %q", flagProxyClusterRole, f.proxyClusterRole)
+		}
+		return nil
+	case runtimeSubprocess:
 	default:
 		return fmt.Errorf("--%s must be %s or %s, not %q", flagProxyRuntime, runtimeDeployment, runtimeSubprocess, f.proxyRuntime)
 	}

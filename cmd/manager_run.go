@@ -22,7 +22,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -44,8 +43,6 @@ import (
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/controller"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/keyring"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/provision"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/resolve"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/validate"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/version"
@@ -94,7 +91,7 @@ func (f *managerFlags) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := f.setUp(mgr, stderr, log); err != nil {
+	if err := f.setUp(ctx, mgr, stderr, log); err != nil {
 		return err
 	}
 	return mgr.Start(ctx)
@@ -126,7 +123,7 @@ func (f *managerFlags) newManager(ctx context.Context, restConfig *rest.Config, 
 func (f *managerFlags) managerOptions() ctrl.Options {
 	options := ctrl.Options{
 		Scheme: newManagerScheme(),
-		Cache:  controller.CacheOptions(),
+		Cache:  controller.CacheOptions(f.watchNamespaces...),
 		// Secrets are read one by one: to cache them would take the right to list every Secret there is.
 		Client:                  client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
 		Metrics:                 metricsserver.Options{BindAddress: f.metricsAddress},
@@ -149,9 +146,8 @@ func (f *managerFlags) managerOptions() ctrl.Options {
 }
 
 // setUp adds to the manager everything that it runs.
-func (f *managerFlags) setUp(mgr ctrl.Manager, stderr io.Writer, log logr.Logger) error {
-	log.Info("Proxies run as child processes of the manager and share its credentials: this is for development")
-	proxies, err := provision.NewSubprocess(f.subprocessOptions(mgr, stderr, log))
+func (f *managerFlags) setUp(ctx context.Context, mgr ctrl.Manager, stderr io.Writer, log logr.Logger) error {
+	proxies, err := f.newProxies(ctx, mgr, stderr, log)
 	if err != nil {
 		return fmt.Errorf("set up proxies: %w", err)
 	}
@@ -164,36 +160,21 @@ func (f *managerFlags) setUp(mgr ctrl.Manager, stderr io.Writer, log logr.Logger
 			AllowLoopback:     f.subprocess(),
 			ClusterDomain:     f.clusterDomain,
 		},
-		SessionKeys: keyring.Policy{Every: f.sessionKeyRotation, Lifetime: sessionLifetime()},
+		SessionKeyRotation: f.sessionKeyRotation,
 	}
 	if err := controller.SetupWithManager(mgr, options, proxies, proxies.Events()); err != nil {
 		return fmt.Errorf("set up controllers: %w", err)
 	}
 	if f.enableWebhooks {
 		options := validate.Options{AllowLoopback: f.subprocess(), ClusterDomain: f.clusterDomain}
-		if err := webhookv1alpha1.SetupBackendWebhookWithManager(mgr, options); err != nil {
+		if err := errors.Join(webhookv1alpha1.SetupBackendWebhookWithManager(mgr, options),
+			webhookv1alpha1.SetupGatewayParametersWebhookWithManager(mgr)); err != nil {
 			return fmt.Errorf("set up webhooks: %w", err)
 		}
 	} else {
 		log.Info("Webhooks are off, because there is no --webhook-cert-dir; controllers report in status what webhooks would refuse")
 	}
 	return f.addProbes(mgr)
-}
-
-func (f *managerFlags) subprocessOptions(mgr ctrl.Manager, stderr io.Writer, log logr.Logger) provision.SubprocessOptions {
-	args := []string{"--log-level", f.logLevel, "--log-format", f.logFormat, "--drain-timeout", proxyDrainTimeout.String()}
-	if f.kubeconfig != "" {
-		args = append(args, "--kubeconfig", f.kubeconfig)
-	}
-	log = log.WithName("proxies")
-	return provision.SubprocessOptions{
-		Client:      mgr.GetClient(),
-		Args:        args,
-		BindAddress: netip.MustParseAddr(f.proxyBindAddress), // complete has checked it
-		GracePeriod: proxyGracePeriod,
-		Output:      proxyOutput(stderr, f.logFormat, log),
-		Log:         log,
-	}
 }
 
 // addProbes makes /readyz wait for the caches and the webhooks, so that what is applied after it is seen.

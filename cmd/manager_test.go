@@ -26,7 +26,10 @@ import (
 
 	. "github.com/onsi/gomega"
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 )
 
 // parseManager returns the flags as the command would use them.
@@ -53,8 +56,10 @@ func TestManagerFlagErrors(t *testing.T) {
 			"--session-key-rotation=24h", "--log-level=debug", "--log-format=json",
 		}},
 		"everything off":          {args: []string{subprocess, "--metrics-bind-address=", "--health-probe-bind-address=0", "--enable-webhooks=false"}},
-		"the default runtime":     {want: []string{"--proxy-runtime=deployment is not available in this version", "use --proxy-runtime=subprocess"}},
-		"deployment":              {args: []string{"--proxy-runtime=deployment"}, want: []string{"use --proxy-runtime=subprocess"}},
+		"the default runtime":     {},
+		"deployment":              {args: []string{"--proxy-runtime=deployment", "--proxy-image=x", "--watch-namespaces=a,b"}},
+		"no name for a role":      {args: []string{"--proxy-runtime=deployment", "--proxy-cluster-role="}, want: []string{"--proxy-cluster-role must be the name of a ClusterRole"}},
+		"no namespace":            {args: []string{subprocess, "--watch-namespaces=a,B"}, want: []string{`--watch-namespaces must be names of namespaces, not "B"`}},
 		"an unknown runtime":      {args: []string{"--proxy-runtime=vm"}, want: []string{`--proxy-runtime must be deployment or subprocess, not "vm"`}},
 		"a name to bind":          {args: []string{subprocess, "--proxy-bind-address=localhost"}, want: []string{"--proxy-bind-address must be an IP address", `"localhost"`}},
 		"an address with a port":  {args: []string{subprocess, "--proxy-bind-address=127.0.0.1:80"}, want: []string{"--proxy-bind-address"}},
@@ -107,13 +112,14 @@ func TestManagerDefaultsThatDependOnOtherFlags(t *testing.T) {
 		externalName, webhooks bool
 		probe, logFormat       string
 	}
+	const deployment = "--proxy-runtime=deployment"
 	for name, test := range map[string]struct {
 		args []string
 		want derived
 	}{
-		"deployment": {nil, derived{false, false, ":8081", "json"}},
+		"deployment": {[]string{deployment}, derived{false, false, ":8081", "json"}},
 		"deployment with a certificate and external names": {
-			[]string{"--webhook-cert-dir=x", "--allow-external-name"}, derived{true, true, ":8081", "json"},
+			[]string{deployment, "--webhook-cert-dir=x", "--allow-external-name"}, derived{true, true, ":8081", "json"},
 		},
 		"subprocess": {[]string{"--proxy-runtime=subprocess"}, derived{true, false, "127.0.0.1:8081", "text"}},
 		"subprocess, overridden": {
@@ -128,6 +134,61 @@ func TestManagerDefaultsThatDependOnOtherFlags(t *testing.T) {
 			f, _ := parseManager(test.args...)
 			got := derived{f.allowExternalName, f.enableWebhooks, f.probeAddress, f.logFormat}
 			NewWithT(t).Expect(got).To(Equal(test.want))
+		})
+	}
+}
+
+func TestProxiesRunWhereTheManagerDoes(t *testing.T) {
+	for name, test := range map[string]struct{ host, want string }{
+		"in a cluster": {"10.96.0.1", runtimeDeployment},
+		"elsewhere":    {"", runtimeSubprocess},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("KUBERNETES_SERVICE_HOST", test.host)
+			g := NewWithT(t)
+			f, err := parseManager()
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(f.proxyRuntime).To(Equal(test.want))
+		})
+	}
+}
+
+func TestImageOfProxies(t *testing.T) {
+	pod := func(names ...string) *corev1.Pod {
+		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "system", Name: "manager-1"}}
+		for _, name := range names {
+			p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: name, Image: "image-of-" + name})
+		}
+		return p
+	}
+	for name, test := range map[string]struct {
+		flag, podName string
+		pod           *corev1.Pod
+		want, err     string
+	}{
+		"the flag's":          {flag: "x:v1", podName: "manager-1", pod: pod("manager"), want: "x:v1"},
+		"the manager's":       {podName: "manager-1", pod: pod("sidecar", "manager"), want: "image-of-manager"},
+		"the only one":        {podName: "manager-1", pod: pod("main"), want: "image-of-main"},
+		"one of several":      {podName: "manager-1", pod: pod("a", "b"), err: "several containers, and none is called manager"},
+		"a pod that is gone":  {podName: "manager-2", pod: pod("manager"), err: "the manager's own pod system/manager-2"},
+		"outside of a pod":    {err: "--proxy-image is required where $POD_NAMESPACE and $POD_NAME"},
+		"outside, and a flag": {flag: "x", want: "x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			t.Setenv(envPodName, test.podName)
+			t.Setenv(envPodNamespace, "system")
+			b := fake.NewClientBuilder()
+			if test.pod != nil {
+				b = b.WithObjects(test.pod)
+			}
+			image, err := (&managerFlags{proxyImage: test.flag}).imageOfProxies(t.Context(), b.Build())
+			g.Expect(image).To(Equal(test.want))
+			if test.err == "" {
+				g.Expect(err).NotTo(HaveOccurred())
+			} else {
+				g.Expect(err).To(MatchError(ContainSubstring(test.err)))
+			}
 		})
 	}
 }
@@ -243,9 +304,9 @@ func TestRootCommand(t *testing.T) {
 	})
 	t.Run("an error comes without the usage text", func(t *testing.T) {
 		g := NewWithT(t)
-		out, err := run("manager")
+		out, err := run("manager", "--proxy-runtime=vm")
 		g.Expect(err).To(HaveOccurred())
-		g.Expect(out).To(HavePrefix("Error: --proxy-runtime=deployment is not available"))
+		g.Expect(out).To(HavePrefix("Error: --proxy-runtime must be deployment or subprocess"))
 		g.Expect(out).NotTo(ContainSubstring("Usage:"))
 	})
 	t.Run("an argument that no command takes", func(t *testing.T) {

@@ -25,6 +25,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -65,6 +66,8 @@ func newProxyCommand() *cobra.Command {
 	f.StringVar(&flags.gateway, "gateway", "", "the Gateway to serve, as NAMESPACE/NAME (required)")
 	f.StringVar(&flags.kubeconfig, "kubeconfig", "",
 		"path of a kubeconfig; default: $KUBECONFIG, the cluster that this runs in, or ~/.kube/config")
+	f.StringSliceVar(&o.WatchNamespaces, flagWatchNamespaces, nil,
+		"namespaces that objects are read from, the Gateway's among them (default: all)")
 	f.StringVar(&o.BindAddress, "bind-address", "", "IP address that the Gateway's listeners bind (default: all)")
 	f.StringVar(&o.AdminAddress, "admin-address", "127.0.0.1:19000",
 		"HOST:PORT of the admin endpoint: /metrics, /healthz, /readyz, /config; port 0 for any free one")
@@ -81,6 +84,9 @@ func newProxyCommand() *cobra.Command {
 	f.BoolVar(&flags.exitWithParent, "exit-with-parent", false,
 		"end when standard input does, so that this process never outlives the one that started it")
 	f.BoolVar(&o.AllowLoopbackUpstreams, "allow-loopback-upstreams", false, "permit MCP servers on loopback addresses; for development")
+	f.DurationVar(&o.ShutdownDelay, "shutdown-delay", 0,
+		"how long to serve on once the program has been asked to end, before it drains: the time that load balancers need to notice; "+
+			"meanwhile it is not ready, and answers ask clients to connect anew")
 	addServingFlags(f, &o.AllowedOrigins, &o.DrainTimeout, 20*time.Second, &o.Limits)
 	addTelemetryFlags(f, &flags.telemetry)
 	addLogFlags(f, &flags.logLevel, &flags.logFormat, "json")
@@ -127,6 +133,15 @@ func (f *proxyFlags) complete(stderr io.Writer) error {
 	o := &f.options
 	if err := checkServingFlags(o.BindAddress, o.AllowedOrigins, o.DrainTimeout, &o.Limits); err != nil {
 		return err
+	}
+	if o.ShutdownDelay < 0 {
+		return errors.New("--shutdown-delay must not be negative")
+	}
+	if err := checkNamespaces(o.WatchNamespaces); err != nil {
+		return err
+	}
+	if len(o.WatchNamespaces) > 0 && !slices.Contains(o.WatchNamespaces, namespace) {
+		return fmt.Errorf("--%s must have the namespace of the Gateway, %s, among them", flagWatchNamespaces, namespace)
 	}
 	if err := checkAdminAddress(o.AdminAddress); err != nil {
 		return err

@@ -34,6 +34,9 @@ func TestProxyFlags(t *testing.T) {
 	}{
 		"no Gateway":              {nil, "--gateway must be NAMESPACE/NAME"},
 		"an admin port":           {[]string{"--gateway", "a/b", "--admin-address", "19000"}, "--admin-address must be HOST:PORT"},
+		"a delay backwards":       {[]string{"--gateway", "a/b", "--shutdown-delay", "-1s"}, "--shutdown-delay must not be negative"},
+		"no namespace":            {[]string{"--gateway", "a/b", "--watch-namespaces", "a,B"}, `--watch-namespaces must be names of namespaces, not "B"`},
+		"other namespaces":        {[]string{"--gateway", "a/b", "--watch-namespaces", "c,d"}, "must have the namespace of the Gateway, a, among them"},
 		"peers without a port":    {[]string{"--gateway", "a/b", "--peers", "x:1"}, "--peer-bind-address is required with"},
 		"an address without port": {[]string{"--gateway", "a/b", "--peer-address", "10.0.0.1:1"}, "--peer-bind-address is required with"},
 		"a port to bind":          {peers("15022", "", "x:1"), "--peer-bind-address must be HOST:PORT"},

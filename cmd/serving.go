@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 )
@@ -71,6 +72,18 @@ func checkServingFlags(bind string, origins []string, drain time.Duration, limit
 	} {
 		if positive.value <= 0 {
 			return fmt.Errorf("%s must be positive", positive.flag)
+		}
+	}
+	return nil
+}
+
+// flagWatchNamespaces is the same for the manager and its proxies.
+const flagWatchNamespaces = "watch-namespaces"
+
+func checkNamespaces(names []string) error {
+	for _, name := range names {
+		if len(validation.IsDNS1123Label(name)) > 0 {
+			return fmt.Errorf("--%s must be names of namespaces, not %q", flagWatchNamespaces, name)
 		}
 	}
 	return nil

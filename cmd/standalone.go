@@ -51,6 +51,8 @@ func newStandaloneCommand() *cobra.Command {
 		Long: "Serves Gateways from manifests in files, without a cluster: Gateways, HTTPRoutes, Backends, Services, " +
 			"EndpointSlices, Namespaces, ReferenceGrants, BackendTLSPolicies, ConfigMaps and Secrets, checked, resolved and " +
 			"served as in a cluster. Other kinds are passed over with a note.\n\n" +
+			"Of GatewayParameters, allowedOrigins, requestBodyLimit, sessionLifetime and drainTimeout hold in place of the flags; " +
+			"the rest is about pods, and only checked.\n\n" +
 			"Files are read again whenever they change. A change with errors is reported, and what was served before goes on " +
 			"being served.\n\n" +
 			"There are no pods without a cluster: a Service needs an EndpointSlice with the address of its MCP server, or is " +

@@ -2,11 +2,11 @@
 # Installs or removes the CRDs in the cluster of the current kubeconfig:
 #
 #   install.sh install      this project's CRDs, and the Gateway API's where they are missing
-#   install.sh uninstall    this project's CRDs, and with them every Backend
+#   install.sh uninstall    this project's CRDs, and with them every Backend and all GatewayParameters
 #
 # CRDs belong to the whole cluster, so nothing of anybody else is replaced: Gateway API CRDs that are newer, or of the
-# experimental channel, stay; older ones are upgraded only with UPGRADE_GATEWAY_API=yes; and a Backend CRD of another
-# project is an error. Installing again changes nothing.
+# experimental channel, stay; older ones are upgraded only with UPGRADE_GATEWAY_API=yes; and a CRD of another project that
+# has the name of one of ours is an error. Installing again changes nothing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,7 +14,7 @@ kubectl=${KUBECTL:-kubectl}
 kustomize=${KUSTOMIZE:?is set by make install}
 group=gateway.networking.k8s.io
 manager=dynamic-mcp-install
-backend_crd=backends.gateway.kgateway.dev
+own_crds=(backends.gateway.kgateway.dev gatewayparameters.gateway.kgateway.dev)
 
 log() { echo "$*" >&2; }
 die() {
@@ -25,16 +25,18 @@ die() {
 # apply FOLDER
 apply() { "$kustomize" build "$1" | "$kubectl" apply --server-side --field-manager="$manager" -f -; }
 
-# check_owner: is the Backend CRD, if there is one, this project's?
-check_owner() {
-  local owner
-  owner=$("$kubectl" get crd "$backend_crd" --ignore-not-found \
-    -o jsonpath='{.metadata.name}:{.metadata.labels.app\.kubernetes\.io/part-of}')
-  case $owner in
-    '' | "$backend_crd:dynamic-mcp") ;;
-    *) die "CRD $backend_crd is there already and not labelled app.kubernetes.io/part-of=dynamic-mcp: it belongs to" \
-      "another project (kgateway has one of this name). Nothing was changed; use another cluster." ;;
-  esac
+# check_owners: are the CRDs with our names, if there are any, this project's?
+check_owners() {
+  local crd owner
+  for crd in "${own_crds[@]}"; do
+    owner=$("$kubectl" get crd "$crd" --ignore-not-found \
+      -o jsonpath='{.metadata.name}:{.metadata.labels.app\.kubernetes\.io/part-of}')
+    case $owner in
+      '' | "$crd:dynamic-mcp") ;;
+      *) die "CRD $crd is there already and not labelled app.kubernetes.io/part-of=dynamic-mcp: it belongs to" \
+        "another project (kgateway has one of this name). Nothing was changed; use another cluster." ;;
+    esac
+  done
 }
 
 # installed: "name version channel" of each Gateway API CRD in the cluster; "-" for what is not said.
@@ -86,14 +88,14 @@ command -v "$kubectl" >/dev/null ||
 
 case ${1:-} in
   install)
-    check_owner
+    check_owners
     install_gateway_api
-    log "Backend CRD:"
+    log "CRDs of this project:"
     apply config/crd
-    "$kubectl" wait --for=condition=Established --timeout=60s "crd/$backend_crd"
+    "$kubectl" wait --for=condition=Established --timeout=60s "${own_crds[@]/#/crd/}"
     ;;
   uninstall)
-    check_owner
+    check_owners
     "$kustomize" build config/crd | "$kubectl" delete --ignore-not-found -f -
     log "The Gateway API CRDs stay: others may use them. To remove them, and every Gateway and route of the cluster:"
     log "  kubectl delete -k config/crd/gateway-api"

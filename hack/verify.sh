@@ -29,7 +29,7 @@ files() {
 generated() {
   local before after
   before=$(files)
-  make generate manifests vendor-gateway-api || return 1
+  make generate manifests docs vendor-gateway-api || return 1
   after=$(files)
   [ "$before" = "$after" ] || {
     echo "Generated files were out of date. They are up to date now; add them to the commit:" >&2

@@ -24,8 +24,10 @@ import (
 // +kubebuilder:validation:Enum=MCP
 type BackendType string
 
-// BackendTypeMCP is a Backend of Model Context Protocol servers.
-const BackendTypeMCP BackendType = "MCP"
+const (
+	// BackendTypeMCP is a Backend of Model Context Protocol servers.
+	BackendTypeMCP BackendType = "MCP"
+)
 
 // MCPProtocol is the transport that an MCP server speaks.
 // +kubebuilder:validation:Enum=StreamableHTTP;SSE

@@ -45,6 +45,10 @@ const (
 	BackendReasonNoTargets = "NoTargets"
 )
 
+// GatewayReasonObjectConflict is the reason of a Gateway's condition Programmed (False) when an object that the proxy needs
+// exists and belongs to somebody else; the message names it.
+const GatewayReasonObjectConflict = "ObjectConflict"
+
 // GatewayConditionSessionKeys of a Gateway is True when the keys that seal its clients' sessions are in order.
 const GatewayConditionSessionKeys = "dynamic-mcp.dev/SessionKeys"
 

@@ -36,11 +36,15 @@ var (
 	AddToScheme = SchemeBuilder.AddToScheme
 )
 
-// KindBackend is the kind of a Backend.
-const KindBackend = "Backend"
+const (
+	// KindBackend is the kind of a Backend.
+	KindBackend = "Backend"
+	// KindGatewayParameters is the kind of GatewayParameters.
+	KindGatewayParameters = "GatewayParameters"
+)
 
 func addKnownTypes(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &Backend{}, &BackendList{})
+	scheme.AddKnownTypes(GroupVersion, &Backend{}, &BackendList{}, &GatewayParameters{}, &GatewayParametersList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }

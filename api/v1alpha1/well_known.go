@@ -49,3 +49,6 @@ const (
 	// GatewayClassName is the GatewayClass that the manager creates if it is absent.
 	GatewayClassName = "agentgateway"
 )
+
+// ProxyContainerName is the name of the proxy's container in the Deployment of a Gateway, by which overlays find it.
+const ProxyContainerName = "proxy"

@@ -25,6 +25,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/gateway-api/pkg/consts"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/provision"
 )
 
 // caCertificateKey is the entry of a ConfigMap that a BackendTLSPolicy's caCertificateRefs mean.
@@ -36,16 +38,23 @@ const caCertificateKey = "ca.crt"
 // managed fields go, an EndpointSlice keeps addresses, conditions and ports, a ConfigMap keeps the entry "ca.crt"
 // (a watch can't select ConfigMaps by what refers to them, and a read per reconciliation from the API server would
 // be slower and stale in another way), a CustomResourceDefinition its name, labels and bundle version.
-// Because of that, objects from the cache must never be written back as a whole, only their status or a patch.
-func CacheOptions() cache.Options {
-	return cache.Options{
+// Because of that, objects from the cache must never be written back as a whole, only their status or a patch. Of
+// namespaced objects it holds those of some namespaces; none stands for all.
+func CacheOptions(namespaces ...string) cache.Options {
+	options := cache.Options{
 		DefaultTransform: transform(func(client.Object) {}),
-		ByObject: map[client.Object]cache.ByObject{
-			&discoveryv1.EndpointSlice{}: {Transform: transform(stripEndpointSlice)},
-			&corev1.ConfigMap{}:          {Transform: transform(stripConfigMap)},
-			crdMetadata():                {Transform: transform(stripCRD)},
-		},
+		ByObject:         provision.CacheByObject(),
 	}
+	options.ByObject[&discoveryv1.EndpointSlice{}] = cache.ByObject{Transform: transform(stripEndpointSlice)}
+	options.ByObject[&corev1.ConfigMap{}] = cache.ByObject{Transform: transform(stripConfigMap)}
+	options.ByObject[crdMetadata()] = cache.ByObject{Transform: transform(stripCRD)}
+	if len(namespaces) > 0 {
+		options.DefaultNamespaces = map[string]cache.Config{}
+	}
+	for _, namespace := range namespaces {
+		options.DefaultNamespaces[namespace] = cache.Config{}
+	}
+	return options
 }
 
 // transform strips what no controller reads and then what strip says. A transform may see an object that it has seen

@@ -38,12 +38,13 @@ import (
 
 const (
 	// labelPartOf and partOfValue are on the CRDs that we ship. The group gateway.kgateway.dev is shared with the
-	// kgateway project, whose own Backend is another kind with the same name.
+	// kgateway project, whose own Backend and GatewayParameters are other kinds with the same names.
 	labelPartOf = "app.kubernetes.io/part-of"
 	partOfValue = "dynamic-mcp"
-
-	backendCRD = "backends.gateway.kgateway.dev"
 )
+
+// ownCRDs are the CRDs that we ship.
+var ownCRDs = []string{"backends.gateway.kgateway.dev", "gatewayparameters.gateway.kgateway.dev"}
 
 // gatewayAPICRDs are the CRDs of the Gateway API that the controllers watch, all in version v1.
 var gatewayAPICRDs = []string{
@@ -68,28 +69,31 @@ func crdMetadata() *metav1.PartialObjectMetadata {
 // on another project's Backends would write a status that its owner doesn't understand. The reader must not be the
 // manager's cache, which is not running then.
 func CheckCRDs(ctx context.Context, reader client.Reader) error {
-	problems := []error{checkBackendCRD(ctx, reader)}
+	var problems []error
+	for _, name := range ownCRDs {
+		problems = append(problems, checkOwnCRD(ctx, reader, name))
+	}
 	for _, name := range gatewayAPICRDs {
 		problems = append(problems, checkGatewayAPICRD(ctx, reader, name))
 	}
 	return errors.Join(problems...)
 }
 
-func checkBackendCRD(ctx context.Context, reader client.Reader) error {
-	crd, err := readCRD(ctx, reader, backendCRD)
+func checkOwnCRD(ctx context.Context, reader client.Reader, name string) error {
+	crd, err := readCRD(ctx, reader, name)
 	switch {
 	case apierrors.IsNotFound(err):
-		return fmt.Errorf("the CRD %s is not installed: install it with 'make install' or the Helm chart", backendCRD)
+		return fmt.Errorf("the CRD %s is not installed: install it with 'make install' or the Helm chart", name)
 	case err != nil:
 		return err
 	case crd.GetLabels()[labelPartOf] != partOfValue:
 		return fmt.Errorf("the CRD %s belongs to another project, probably kgateway: it lacks the label %s=%s. "+
-			"Backends of two projects can't live in one cluster: uninstall the other one and its CRD, which deletes its "+
-			"Backends, or use another cluster. If the CRD is ours and lost its label, install it again",
-			backendCRD, labelPartOf, partOfValue)
+			"Objects of two projects can't live in one cluster: uninstall the other one and its CRD, which deletes its "+
+			"objects, or use another cluster. If the CRD is ours and lost its label, install it again",
+			name, labelPartOf, partOfValue)
 	case !serves(crd, v1alpha1.GroupVersion.Version):
 		return fmt.Errorf("the CRD %s does not serve the version %s: install the CRD that came with this version",
-			backendCRD, v1alpha1.GroupVersion.Version)
+			name, v1alpha1.GroupVersion.Version)
 	}
 	return nil
 }

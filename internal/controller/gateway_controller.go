@@ -37,7 +37,6 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/keyring"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/provision"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
 )
@@ -54,8 +53,9 @@ type GatewayReconciler struct {
 	Provisioner provision.Provisioner
 	// Events name Gateways whose proxy has changed its state; may be nil.
 	Events <-chan event.GenericEvent
-	// SessionKeys says how often the keys that seal sessions rotate.
-	SessionKeys keyring.Policy
+	// SessionKeyRotation is how often the keys that seal sessions rotate; 0: never. They never rotate faster than the
+	// sessions of a Gateway expire.
+	SessionKeyRotation time.Duration
 	// Now is the time by which they do.
 	Now func() time.Time
 }
@@ -84,15 +84,15 @@ func (r *GatewayReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	if class == nil {
 		return ctrl.Result{}, r.removeProxy(ctx, req)
 	}
-	translated, err := r.translate(ctx, &gateway, class)
+	translated, wanted, err := r.translate(ctx, &gateway, class)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	proxy, ensureErr := r.ensureProxy(ctx, &gateway, translated)
+	proxy, ensureErr := r.ensureProxy(ctx, translated, wanted)
 	var keys keysState
 	var keysErr error
 	if ensureErr == nil { // Otherwise all of it is tried again soon.
-		keys, keysErr = r.rotateKeys(ctx, &gateway, translated)
+		keys, keysErr = r.rotateKeys(ctx, translated, wanted)
 	}
 	desired := gatewayStatus(&gateway, translated, proxy, keys, metav1.Now())
 	result, writeErr := afterWrite(ctx, r.writeStatus(ctx, &gateway, desired))
@@ -105,42 +105,52 @@ func (r *GatewayReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	return result, nil
 }
 
-// translate decides on the Gateway, its listeners and its routes.
+// translate decides on the Gateway, its listeners and its routes, and on the proxy that it should have.
 func (r *GatewayReconciler) translate(
 	ctx context.Context, gateway *gatewayv1.Gateway, class *gatewayv1.GatewayClass,
-) (*translate.Result, error) {
+) (*translate.Result, *provision.Wanted, error) {
 	var routes gatewayv1.HTTPRouteList
 	if err := r.List(ctx, &routes, readOnly,
 		client.MatchingFields{indexRouteGateway: client.ObjectKeyFromObject(gateway).String()}); err != nil {
-		return nil, fmt.Errorf("read HTTPRoutes: %w", err)
+		return nil, nil, fmt.Errorf("read HTTPRoutes: %w", err)
 	}
 	inputs, err := gatherGateway(ctx, r, gateway, routes.Items)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	found, invalid, err := gatewayParameters(ctx, r, class, gateway)
+	if err != nil {
+		return nil, nil, err
 	}
 	translated := translate.Gateway(inputs)
-	if problem := classProblem(class); problem != "" {
-		translated.Accepted = translate.Condition{
-			Reason:  string(gatewayv1.GatewayReasonInvalidParameters),
-			Message: fmt.Sprintf("GatewayClass %s is not accepted: %s", class.Name, problem),
-		}
+	if invalid != nil {
+		translated.Accepted = invalidParameters(invalid)
 	}
-	return translated, nil
+	wanted := &provision.Wanted{Gateway: gateway.DeepCopy(), Parameters: found}
+	for _, port := range translated.Config.Ports() {
+		wanted.Ports = append(wanted.Ports, port.Port)
+	}
+	return translated, wanted, nil
 }
 
 // ensureProxy makes the proxy run. A Gateway that is not accepted gets none; one that it already has is left as it is,
-// because a mistake in a class or a Gateway should not end what is served.
+// because a mistake in a class or a Gateway should not end what is served. What can't be seen of parameters before an API
+// server is asked makes the Gateway not accepted here.
 func (r *GatewayReconciler) ensureProxy(
-	ctx context.Context, gateway *gatewayv1.Gateway, translated *translate.Result,
+	ctx context.Context, translated *translate.Result, wanted *provision.Wanted,
 ) (proxyState, error) {
 	if !translated.Accepted.Status {
 		return proxyState{}, nil
 	}
-	state, err := r.Provisioner.Ensure(ctx, gateway.DeepCopy())
+	state, err := r.Provisioner.Ensure(ctx, wanted)
+	if invalid, ok := errors.AsType[*provision.InvalidParametersError](err); ok {
+		translated.Accepted = invalidParameters(invalid)
+		return proxyState{}, nil
+	}
 	if err != nil {
 		err = fmt.Errorf("ensure proxy: %w", err)
 	}
-	return proxyState{State: state, err: err}, err
+	return proxyState{State: state, known: err == nil, err: err}, err
 }
 
 func (r *GatewayReconciler) removeProxy(ctx context.Context, req ctrl.Request) error {
@@ -175,6 +185,8 @@ func (r *GatewayReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	b := ctrl.NewControllerManagedBy(mgr).
 		For(&gatewayv1.Gateway{}, builder.WithPredicates(onUpdate(gatewayDiffers))).
 		Watches(&gatewayv1.GatewayClass{}, wake(0, beforeOrAfter(w.class)),
+			builder.WithPredicates(onUpdate(generationDiffers))).
+		Watches(&v1alpha1.GatewayParameters{}, wake(0, beforeOrAfter(w.parameters)),
 			builder.WithPredicates(onUpdate(generationDiffers))).
 		Watches(&gatewayv1.HTTPRoute{}, wake(0, beforeOrAfter(w.route)),
 			builder.WithPredicates(onUpdate(generationDiffers))).

@@ -50,8 +50,9 @@ type keysState struct {
 
 // rotateKeys takes the next step in the rotation of a Gateway's keys, if it is time for one.
 func (r *GatewayReconciler) rotateKeys(
-	ctx context.Context, gateway *gatewayv1.Gateway, translated *translate.Result,
+	ctx context.Context, translated *translate.Result, wanted *provision.Wanted,
 ) (keysState, error) {
+	gateway := wanted.Gateway
 	if !translated.Accepted.Status {
 		return keysState{known: true}, nil
 	}
@@ -69,7 +70,8 @@ func (r *GatewayReconciler) rotateKeys(
 	if keys == nil { // What is wrong with the Secret is the provisioner's to say.
 		return keysState{known: true, lookAfter: wait.Jitter(keyring.LookAtLeast, lookJitter)}, nil
 	}
-	decision, err := r.stepKeys(ctx, gateway, keys)
+	policy := keyring.Policy{Every: r.SessionKeyRotation, Lifetime: wanted.Parameters.Spec.SessionLifetime.Duration}
+	decision, err := r.stepKeys(ctx, gateway, keys, policy)
 	if apierrors.IsConflict(err) {
 		log.FromContext(ctx).V(1).Info("Session keys changed while they were looked at, trying again")
 		return keysState{lookAfter: conflictDelay}, nil
@@ -86,17 +88,17 @@ func (r *GatewayReconciler) rotateKeys(
 
 // stepKeys asks the replicas which keys they have, and writes what follows from it.
 func (r *GatewayReconciler) stepKeys(
-	ctx context.Context, gateway *gatewayv1.Gateway, keys *provision.SessionKeys,
+	ctx context.Context, gateway *gatewayv1.Gateway, keys *provision.SessionKeys, policy keyring.Policy,
 ) (keyring.Decision, error) {
 	var replicas []string
-	if r.SessionKeys.Every > 0 {
+	if policy.Every > 0 {
 		var err error
 		if replicas, err = r.Provisioner.KeyRings(ctx, gateway.DeepCopy()); err != nil {
 			return keyring.Decision{}, fmt.Errorf("ask the replicas of the proxy which keys they have: %w", err)
 		}
 	}
 	now := r.Now()
-	decision := keyring.Decide(keys.Stored, replicas, r.SessionKeys, now)
+	decision := keyring.Decide(keys.Stored, replicas, policy, now)
 	if decision.Step == keyring.Keep {
 		return decision, nil
 	}
@@ -119,7 +121,7 @@ func (r *GatewayReconciler) stepKeys(
 // storedKeysCondition tells where the rotation of keys that can be read stands.
 func (r *GatewayReconciler) storedKeysCondition(decision keyring.Decision) *metav1.Condition {
 	switch {
-	case r.SessionKeys.Every == 0:
+	case r.SessionKeyRotation == 0:
 		return keysCondition(metav1.ConditionTrue, v1alpha1.GatewayReasonSessionKeysStatic,
 			"The keys of sessions are in order; the manager does not rotate them (--session-key-rotation=0)")
 	case decision.Due.IsZero():

@@ -29,10 +29,12 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
 )
 
-// proxyState is what is known of a Gateway's proxy: nothing, if it could not be asked.
+// proxyState is what is known of a Gateway's proxy.
 type proxyState struct {
 	provision.State
-	err error
+	// known is false if it was not asked for, or could not be.
+	known bool
+	err   error
 }
 
 // listenerConditionTypes are those that we answer for: what is not decided now does not stay from before.
@@ -77,7 +79,7 @@ func gatewayStatus(
 		listeners[i] = listener
 	}
 	desired.Listeners, _ = status.Listeners(desired.Listeners, listeners, now, listenerConditionTypes...)
-	if proxy.err == nil { // Otherwise the addresses are unknown, and most likely what they were.
+	if proxy.known { // Otherwise the addresses are most likely what they were.
 		desired.Addresses = proxy.Addresses
 	}
 	return desired
@@ -95,6 +97,8 @@ func programmedCondition(translated *translate.Result, proxy proxyState) metav1.
 		return c
 	case !proxy.Serving && proxy.Message == "":
 		return notProgrammed(gatewayv1.ListenerReasonPending, "Waiting for the proxy")
+	case !proxy.Serving && proxy.Reason != "":
+		return notProgrammed(gatewayv1.ListenerConditionReason(proxy.Reason), proxy.Message)
 	case !proxy.Serving:
 		return notProgrammed(gatewayv1.ListenerReasonPending, proxy.Message)
 	}

@@ -18,6 +18,7 @@ package controller_test
 
 import (
 	"errors"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -172,6 +173,82 @@ var _ = Describe("Gateway", func() {
 		eventually(gateway, func(g Gomega, gw *gatewayv1.Gateway) {
 			g.Expect(gw.Status.Conditions).To(haveCondition(accepted, metav1.ConditionTrue, "Accepted"))
 			g.Expect(proxies.ensuredGeneration(key)).To(Equal(gw.Generation))
+		})
+	})
+
+	It("gets a proxy by the parameters of its class and its own", func() {
+		far, near := parametersOf(newNamespace(), "class"), parametersOf(namespace, "own")
+		far.Spec.Replicas, far.Spec.SessionLifetime = new(int32(2)), &metav1.Duration{Duration: time.Hour}
+		near.Spec.Replicas = new(int32(3))
+		class := classOf("parameters-"+namespace, v1alpha1.ControllerName)
+		class.Spec.ParametersRef = &gatewayv1.ParametersReference{
+			Group: gatewayv1.Group(v1alpha1.GroupVersion.Group), Kind: v1alpha1.KindGatewayParameters,
+			Name: far.Name, Namespace: new(gatewayv1.Namespace(far.Namespace)),
+		}
+		gateway := gatewayOf(namespace, key.Name, class.Name)
+		gateway.Spec.Infrastructure = &gatewayv1.GatewayInfrastructure{ParametersRef: &gatewayv1.LocalParametersReference{
+			Group: gatewayv1.Group(v1alpha1.GroupVersion.Group), Kind: v1alpha1.KindGatewayParameters, Name: near.Name,
+		}}
+		create(far)
+		create(class)
+		create(gateway)
+		proxies.become(key, serving, nil)
+		conditions := func(acceptedStatus metav1.ConditionStatus, reason string) {
+			GinkgoHelper()
+			eventually(gateway, func(g Gomega, gw *gatewayv1.Gateway) {
+				g.Expect(gw.Status.Conditions).To(haveCondition(accepted, acceptedStatus, reason))
+			})
+		}
+		conditions(metav1.ConditionFalse, "InvalidParameters: spec.infrastructure.parametersRef: GatewayParameters "+
+			namespace+"/own do not exist")
+		Expect(proxies.lastWanted(key)).To(BeNil())
+
+		create(near)
+		conditions(metav1.ConditionTrue, "Accepted")
+		wants := func(replicas int, lifetime time.Duration) {
+			GinkgoHelper()
+			Eventually(func() *provision.Wanted { return proxies.lastWanted(key) }).Should(And(
+				HaveField("Ports", []int32{8080}),
+				HaveField("Parameters.Spec.Replicas", HaveValue(BeEquivalentTo(replicas))),
+				HaveField("Parameters.Spec.SessionLifetime.Duration", lifetime)))
+		}
+		wants(3, time.Hour)
+		change(near, func(p *v1alpha1.GatewayParameters) { p.Spec.Replicas = new(int32(4)) })
+		wants(4, time.Hour)
+		change(far, func(p *v1alpha1.GatewayParameters) { p.Spec.SessionLifetime.Duration = 2 * time.Hour })
+		wants(4, 2*time.Hour)
+
+		By("a class whose parameters are gone: what serves goes on, with its addresses")
+		eventually(gateway, func(g Gomega, gw *gatewayv1.Gateway) { g.Expect(gw.Status.Addresses).To(Equal(serving.Addresses)) })
+		remove(far)
+		conditions(metav1.ConditionFalse, "InvalidParameters: GatewayClass "+class.Name+" is not accepted: spec.parametersRef")
+		eventually(class, func(g Gomega, c *gatewayv1.GatewayClass) {
+			g.Expect(c.Status.Conditions).To(haveCondition("Accepted", metav1.ConditionFalse, "InvalidParameters: spec.parametersRef"))
+		})
+		eventually(gateway, func(g Gomega, gw *gatewayv1.Gateway) {
+			g.Expect(gw.Status.Conditions).To(haveCondition(programmed, metav1.ConditionFalse, "Invalid"))
+			g.Expect(gw.Status.Addresses).To(Equal(serving.Addresses))
+		})
+		Expect(proxies.wasRemoved(key)).To(BeFalse())
+	})
+
+	It("is not accepted with parameters that the API server does not take", func() {
+		gateway := gatewayOf(namespace, key.Name, v1alpha1.GatewayClassName)
+		create(gateway)
+		proxies.become(key, provision.State{}, provision.NewInvalidParametersError(errors.New("no such field")))
+		eventually(gateway, func(g Gomega, gw *gatewayv1.Gateway) {
+			g.Expect(gw.Status.Conditions).To(And(
+				haveCondition(accepted, metav1.ConditionFalse, "InvalidParameters: no such field"),
+				haveCondition(programmed, metav1.ConditionFalse, "Invalid")))
+		})
+	})
+
+	It("says which object of somebody else is in the way", func() {
+		gateway := gatewayOf(namespace, key.Name, v1alpha1.GatewayClassName)
+		create(gateway)
+		proxies.become(key, provision.State{Reason: v1alpha1.GatewayReasonObjectConflict, Message: "the Service"}, nil)
+		eventually(gateway, func(g Gomega, gw *gatewayv1.Gateway) {
+			g.Expect(gw.Status.Conditions).To(haveCondition(programmed, metav1.ConditionFalse, "ObjectConflict: the Service"))
 		})
 	})
 

@@ -68,7 +68,11 @@ func (r *GatewayClassReconciler) Reconcile(ctx context.Context, req ctrl.Request
 	if err := r.List(ctx, crds, readOnly); err != nil {
 		return ctrl.Result{}, fmt.Errorf("read CRDs: %w", err)
 	}
-	return afterWrite(ctx, r.writeStatus(ctx, &class, classConditions(&class, crds.Items)))
+	problem, err := classProblem(ctx, r, &class)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	return afterWrite(ctx, r.writeStatus(ctx, &class, classConditions(&class, problem, crds.Items)))
 }
 
 // ensureFinalizer keeps a class from going away under its Gateways, as the specification recommends.
@@ -112,15 +116,16 @@ func (r *GatewayClassReconciler) writeStatus(
 	return nil
 }
 
-// classConditions decides on a class of ours. CRDs of another release of the Gateway API get best effort, as the
-// specification permits: they are mostly compatible, and refusing would stop traffic for a version number.
-func classConditions(class *gatewayv1.GatewayClass, crds []metav1.PartialObjectMetadata) []metav1.Condition {
+// classConditions decides on a class of ours, of which a problem is known, or none. CRDs of another release of the Gateway
+// API get best effort, as the specification permits: they are mostly compatible, and refusing would stop traffic for a
+// version number.
+func classConditions(class *gatewayv1.GatewayClass, problem string, crds []metav1.PartialObjectMetadata) []metav1.Condition {
 	accepted := translate.Condition{
 		Status:  true,
 		Reason:  string(gatewayv1.GatewayClassReasonAccepted),
 		Message: "Gateways of this class get an MCP proxy",
 	}
-	if problem := classProblem(class); problem != "" {
+	if problem != "" {
 		accepted = translate.Condition{
 			Reason:  string(gatewayv1.GatewayClassReasonInvalidParameters),
 			Message: problem,
@@ -144,14 +149,6 @@ func classConditions(class *gatewayv1.GatewayClass, crds []metav1.PartialObjectM
 	}
 }
 
-// classProblem returns why a class of ours can't be accepted, or nothing.
-func classProblem(class *gatewayv1.GatewayClass) string {
-	if class.Spec.ParametersRef == nil {
-		return ""
-	}
-	return "spec.parametersRef: parameters are not supported yet; remove the reference"
-}
-
 func isOurClass(class *gatewayv1.GatewayClass) bool {
 	return class.Spec.ControllerName == v1alpha1.ControllerName
 }
@@ -169,6 +166,8 @@ func (r *GatewayClassReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		For(&gatewayv1.GatewayClass{}, builder.WithPredicates(ours, onUpdate(gatewayClassDiffers))).
 		Watches(&gatewayv1.Gateway{}, wake(0, beforeOrAfter(classOfGateway)),
 			builder.WithPredicates(onUpdate(generationDiffers))).
+		Watches(&v1alpha1.GatewayParameters{}, wake(0, beforeOrAfter(r.withParameters)),
+			builder.WithPredicates(onUpdate(generationDiffers))).
 		WatchesMetadata(crdMetadata(), wake(0, beforeOrAfter(r.allClasses)),
 			builder.WithPredicates(predicate.NewPredicateFuncs(isGatewayAPICRD), onUpdate(crdDiffers))).
 		Complete(r)
@@ -180,6 +179,17 @@ func (r *GatewayClassReconciler) SetupWithManager(mgr ctrl.Manager) error {
 
 func classOfGateway(_ context.Context, gateway *gatewayv1.Gateway) wakeups {
 	return wakeups{}.Insert(types.NamespacedName{Name: string(gateway.Spec.GatewayClassName)})
+}
+
+// withParameters finds the classes of ours that refer to some GatewayParameters.
+func (r *GatewayClassReconciler) withParameters(ctx context.Context, changed *v1alpha1.GatewayParameters) wakeups {
+	found := wakeups{}
+	for _, class := range classesWithParameters(ctx, r, changed) {
+		if isOurClass(&class) {
+			found.Insert(client.ObjectKeyFromObject(&class))
+		}
+	}
+	return found
 }
 
 // allClasses finds our classes, whose SupportedVersion depends on the CRDs.

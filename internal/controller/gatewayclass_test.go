@@ -131,12 +131,14 @@ var _ = Describe("CheckCRDs", func() {
 		Expect(controller.CheckCRDs(ctx, api)).To(Succeed())
 	})
 
-	It("refuses a Backend CRD of another project", func() {
-		crd := crdOf("backends.gateway.kgateway.dev")
-		DeferCleanup(mergePatch, crd, `{"metadata":{"labels":{"app.kubernetes.io/part-of":"dynamic-mcp"}}}`)
-		mergePatch(crd, `{"metadata":{"labels":{"app.kubernetes.io/part-of":"kgateway"}}}`)
-		Expect(controller.CheckCRDs(ctx, api)).To(MatchError(And(
-			ContainSubstring("belongs to another project"), ContainSubstring("uninstall"))))
+	It("refuses CRDs of another project", func() {
+		for _, name := range []string{"backends.gateway.kgateway.dev", "gatewayparameters.gateway.kgateway.dev"} {
+			crd := crdOf(name)
+			DeferCleanup(mergePatch, crd, `{"metadata":{"labels":{"app.kubernetes.io/part-of":"dynamic-mcp"}}}`)
+			mergePatch(crd, `{"metadata":{"labels":{"app.kubernetes.io/part-of":"kgateway"}}}`)
+			Expect(controller.CheckCRDs(ctx, api)).To(MatchError(And(
+				ContainSubstring("the CRD "+name+" belongs to another project"), ContainSubstring("uninstall"))))
+		}
 	})
 })
 

@@ -60,6 +60,7 @@ type fakeProvisioner struct {
 	states  map[types.NamespacedName]provision.State
 	errors  map[types.NamespacedName]error
 	ensured map[types.NamespacedName]int64
+	wanted  map[types.NamespacedName]*provision.Wanted
 	removed map[types.NamespacedName]bool
 }
 
@@ -71,15 +72,16 @@ func newFakeProvisioner() *fakeProvisioner {
 		states:  map[types.NamespacedName]provision.State{},
 		errors:  map[types.NamespacedName]error{},
 		ensured: map[types.NamespacedName]int64{},
+		wanted:  map[types.NamespacedName]*provision.Wanted{},
 		removed: map[types.NamespacedName]bool{},
 	}
 }
 
-func (p *fakeProvisioner) Ensure(_ context.Context, gateway *gatewayv1.Gateway) (provision.State, error) {
+func (p *fakeProvisioner) Ensure(_ context.Context, wanted *provision.Wanted) (provision.State, error) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	key := client.ObjectKeyFromObject(gateway)
-	p.ensured[key] = gateway.Generation
+	key := client.ObjectKeyFromObject(wanted.Gateway)
+	p.ensured[key], p.wanted[key] = wanted.Gateway.Generation, wanted
 	p.removed[key] = false
 	return p.states[key], p.errors[key]
 }
@@ -133,6 +135,13 @@ func (p *fakeProvisioner) ensuredGeneration(key types.NamespacedName) int64 {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	return p.ensured[key]
+}
+
+// lastWanted is nil if the proxy was never asked for.
+func (p *fakeProvisioner) lastWanted(key types.NamespacedName) *provision.Wanted {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return p.wanted[key]
 }
 
 func (p *fakeProvisioner) wasRemoved(key types.NamespacedName) bool {
@@ -299,6 +308,10 @@ func gatewayOf(namespace, name, class string) *gatewayv1.Gateway {
 			}},
 		},
 	}
+}
+
+func parametersOf(namespace, name string) *v1alpha1.GatewayParameters {
+	return &v1alpha1.GatewayParameters{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 }
 
 // routeOf returns an HTTPRoute from a Gateway to a Backend.

@@ -43,6 +43,8 @@ const (
 	indexTLSPolicyConfigMap = "dynamic-mcp.ca.configmap"
 	// indexGatewayClass finds Gateways by the name of their class.
 	indexGatewayClass = "dynamic-mcp.class"
+	// indexParameters finds Gateways and GatewayClasses by the GatewayParameters that they refer to, "namespace/name".
+	indexParameters = "dynamic-mcp.parameters"
 	// indexRouteGateway finds HTTPRoutes by their parent Gateways, "namespace/name".
 	indexRouteGateway = "dynamic-mcp.parent.gateway"
 	// indexRouteBackend finds HTTPRoutes by the Backends that they send requests to, "namespace/name".
@@ -67,6 +69,8 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 		{&gatewayv1.BackendTLSPolicy{}, indexTLSPolicyService, indexBy(tlsPolicyServices)},
 		{&gatewayv1.BackendTLSPolicy{}, indexTLSPolicyConfigMap, indexBy(tlsPolicyConfigMaps)},
 		{&gatewayv1.Gateway{}, indexGatewayClass, indexBy(gatewayClasses)},
+		{&gatewayv1.Gateway{}, indexParameters, indexBy(gatewayParametersKey)},
+		{&gatewayv1.GatewayClass{}, indexParameters, indexBy(classParametersKey)},
 		{&gatewayv1.HTTPRoute{}, indexRouteGateway, indexBy(routeGatewayKeys)},
 		{&gatewayv1.HTTPRoute{}, indexRouteBackend, indexBy(routeBackendKeys)},
 		{&gatewayv1.HTTPRoute{}, indexRouteForeignNamespace, indexBy(routeForeignNamespaces)},

@@ -37,6 +37,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/keyring"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/parameters"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/provision"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
 )
@@ -112,12 +113,13 @@ func TestKeysAreLookedAtAgain(t *testing.T) {
 			recorder := events.NewFakeRecorder(1)
 			r := &GatewayReconciler{
 				Client: b.Build(), Recorder: recorder, Provisioner: test.replicas,
-				SessionKeys: keyring.Policy{Every: day, Lifetime: day}, Now: func() time.Time { return now },
+				SessionKeyRotation: day, Now: func() time.Time { return now },
 			}
 			if test.never {
-				r.SessionKeys.Every = 0
+				r.SessionKeyRotation = 0
 			}
-			got, err := r.rotateKeys(t.Context(), gateway, &translate.Result{Accepted: translate.Condition{Status: !test.refused}})
+			got, err := r.rotateKeys(t.Context(), &translate.Result{Accepted: translate.Condition{Status: !test.refused}},
+				&provision.Wanted{Gateway: gateway, Parameters: parameters.Effective(nil, nil)})
 			if test.err != "" {
 				g.Expect(err).To(MatchError(test.err))
 				g.Expect(got).To(Equal(keysState{}))

@@ -27,7 +27,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/keyring"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/provision"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/resolve"
 )
@@ -36,8 +35,8 @@ import (
 type Options struct {
 	// Resolve says what selectors and static targets may reach.
 	Resolve resolve.Options
-	// SessionKeys says how often the keys that seal sessions rotate.
-	SessionKeys keyring.Policy
+	// SessionKeyRotation is how often the keys that seal sessions rotate; 0: never.
+	SessionKeyRotation time.Duration
 	// Now is the time. Default: time.Now.
 	Now func() time.Time
 }
@@ -59,7 +58,7 @@ func SetupWithManager(mgr ctrl.Manager, o Options, p provision.Provisioner, even
 		(&BackendReconciler{Client: c, Recorder: recorder, Options: o.Resolve}).SetupWithManager(mgr),
 		(&GatewayClassReconciler{Client: c, Recorder: recorder}).SetupWithManager(mgr),
 		(&GatewayReconciler{
-			Client: c, Recorder: recorder, Provisioner: p, Events: events, SessionKeys: o.SessionKeys, Now: o.Now,
+			Client: c, Recorder: recorder, Provisioner: p, Events: events, SessionKeyRotation: o.SessionKeyRotation, Now: o.Now,
 		}).SetupWithManager(mgr),
 		(&HTTPRouteReconciler{Client: c, Recorder: recorder}).SetupWithManager(mgr),
 	)

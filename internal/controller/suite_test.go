@@ -37,7 +37,6 @@ import (
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/controller"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/keyring"
 )
 
 var (
@@ -92,8 +91,8 @@ var _ = BeforeSuite(func() {
 	cached = manager.GetClient()
 	proxies = newFakeProvisioner()
 	options := controller.Options{
-		SessionKeys: keyring.Policy{Every: keysEvery, Lifetime: keysEvery},
-		Now:         func() time.Time { return keysStart.Add(time.Duration(keysElapsed.Load())) },
+		SessionKeyRotation: keysEvery,
+		Now:                func() time.Time { return keysStart.Add(time.Duration(keysElapsed.Load())) },
 	}
 	Expect(controller.SetupWithManager(manager, options, proxies, proxies.events)).To(Succeed())
 

@@ -17,6 +17,7 @@ limitations under the License.
 package controller
 
 import (
+	"slices"
 	"testing"
 	"unicode/utf8"
 
@@ -60,7 +61,7 @@ func TestClassOfAnotherControllerIsLeftAloneAndReported(t *testing.T) {
 func TestCheckCRDsNamesEveryMissingCRD(t *testing.T) {
 	g := NewWithT(t)
 	err := CheckCRDs(t.Context(), fakeClient(t))
-	for _, name := range append([]string{backendCRD}, gatewayAPICRDs...) {
+	for _, name := range slices.Concat(ownCRDs, gatewayAPICRDs) {
 		g.Expect(err).To(MatchError(ContainSubstring("the CRD " + name + " is not installed: install")))
 	}
 }

@@ -28,6 +28,7 @@ import (
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/manifests"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/parameters"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/resolve"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
 )
@@ -61,6 +62,9 @@ type State struct {
 type Gateway struct {
 	*gatewayv1.Gateway
 	*translate.Result
+	// Parameters are those of the Gateway and of its class. Where they are not valid, the Gateway is not accepted, and
+	// there are none here.
+	Parameters parameters.Parameters
 }
 
 // Key returns the Gateway's namespace and name.
@@ -93,23 +97,35 @@ func Evaluate(set *manifests.Set, o Options) *State {
 			s.Foreign = append(s.Foreign, gateway)
 			continue
 		}
-		s.Gateways = append(s.Gateways, Gateway{gateway, s.translate(gateway, set.HTTPRoutes)})
+		s.Gateways = append(s.Gateways, s.gateway(gateway))
 	}
 	return s
 }
 
+// gateway finds out what a Gateway of this implementation serves.
+func (s *State) gateway(gateway *gatewayv1.Gateway) Gateway {
+	g := Gateway{Gateway: gateway, Result: s.translate(gateway, s.set.HTTPRoutes)}
+	merged, err := parameters.OfGateway(s.class(string(gateway.Spec.GatewayClassName)), gateway, s.parameters)
+	if err != nil {
+		g.Accepted = translate.Condition{Reason: string(gatewayv1.GatewayReasonInvalidParameters), Message: err.Error()}
+	}
+	g.Parameters = merged
+	return g
+}
+
 func (s *State) translate(gateway *gatewayv1.Gateway, routes []gatewayv1.HTTPRoute) *translate.Result {
-	result := translate.Gateway(translate.Inputs{
+	return translate.Gateway(translate.Inputs{
 		Gateway: gateway, HTTPRoutes: routes, Backends: s.Backends, Namespaces: s.set.Namespaces, ReferenceGrants: s.set.ReferenceGrants,
 	})
-	if class := s.class(string(gateway.Spec.GatewayClassName)); class != nil && class.Spec.ParametersRef != nil {
-		result.Accepted = translate.Condition{
-			Reason: string(gatewayv1.GatewayReasonInvalidParameters),
-			Message: fmt.Sprintf("GatewayClass %s is not accepted: spec.parametersRef: parameters are not supported yet; "+
-				"remove the reference", class.Name),
+}
+
+func (s *State) parameters(key types.NamespacedName) *v1alpha1.GatewayParameters {
+	for i := range s.set.GatewayParameters {
+		if p := &s.set.GatewayParameters[i]; p.Namespace == key.Namespace && p.Name == key.Name {
+			return p
 		}
 	}
-	return result
+	return nil
 }
 
 // Statuses returns the Backends' statuses, as Options.Previous takes them.

@@ -28,6 +28,7 @@ import (
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/manifests"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/parameters"
 )
 
 // Findings returns what would not work with these objects alone, although an API server would take each of them:
@@ -64,6 +65,9 @@ func (f *finder) others() {
 			"GatewayClass %s is not one of %s: the Gateway is another implementation's, and nothing is served for it; ours is %s",
 			gateway.Spec.GatewayClassName, v1alpha1.ControllerName, v1alpha1.GatewayClassName))
 	}
+	for i := range f.set.GatewayClasses {
+		f.gatewayClass(&f.set.GatewayClasses[i])
+	}
 	for i := range f.Gateways {
 		f.gateway(&f.Gateways[i])
 	}
@@ -98,7 +102,7 @@ func (f *finder) document(kind string, o metav1.Object) *manifests.Document {
 	switch kind {
 	case v1alpha1.KindBackend:
 		group = v1alpha1.GroupVersion.Group
-	case "Gateway", "HTTPRoute", "BackendTLSPolicy":
+	case "GatewayClass", "Gateway", "HTTPRoute", "BackendTLSPolicy":
 		group = gatewayv1.GroupName
 	}
 	return f.set.Find(group, kind, o.GetNamespace(), o.GetName())
@@ -224,14 +228,33 @@ func (f *finder) services(namespace string, everywhere bool) string {
 	return strings.Join(listed, ", ")
 }
 
+// gatewayClass tells what is wrong with the parameters of a class of this implementation.
+func (f *finder) gatewayClass(class *gatewayv1.GatewayClass) {
+	d := f.document("GatewayClass", class)
+	if d == nil || d.Invalid || class.Spec.ControllerName != v1alpha1.ControllerName || f.anyInvalidParameters() {
+		return
+	}
+	if _, err := parameters.OfClass(class, f.parameters); err != nil {
+		f.add(d, manifests.Warning, fieldIn(err.Error(), "spec"),
+			wouldBe("Accepted", string(gatewayv1.GatewayClassReasonInvalidParameters), err.Error()))
+	}
+}
+
+func (f *finder) anyInvalidParameters() bool {
+	return f.set.AnyInvalid(v1alpha1.GroupVersion.Group, v1alpha1.KindGatewayParameters)
+}
+
 // gateway tells what is not accepted of a Gateway.
 func (f *finder) gateway(g *Gateway) {
 	d := f.gatewayDocument(g.Gateway)
 	if d == nil || d.Invalid {
 		return
 	}
-	listenersInvalid := g.Accepted.Reason == string(gatewayv1.GatewayReasonListenersNotValid)
-	if !g.Accepted.Status && (!listenersInvalid || len(g.Listeners) == 0) {
+	// What an invalid object and a class are to blame for is told there.
+	_, classErr := parameters.OfClass(f.class(string(g.Spec.GatewayClassName)), f.parameters)
+	told := g.Accepted.Reason == string(gatewayv1.GatewayReasonInvalidParameters) && (classErr != nil || f.anyInvalidParameters()) ||
+		g.Accepted.Reason == string(gatewayv1.GatewayReasonListenersNotValid) && len(g.Listeners) > 0
+	if !g.Accepted.Status && !told {
 		f.add(d, manifests.Warning, fieldIn(g.Accepted.Message, "spec"), wouldBe("Accepted", g.Accepted.Reason, g.Accepted.Message))
 	}
 	for i := range g.Listeners {

@@ -30,6 +30,7 @@ import (
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/crdschema"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/fieldcheck"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/validate"
 )
 
@@ -37,7 +38,7 @@ import (
 // same field are left out; apart from that all layers are asked, so that a file has to be corrected only once.
 func (p *Parser) admitCustom(set *Set, d *Document, s *crdschema.Schema) {
 	d.settle(s.Namespaced)
-	r := &report{set: set, document: d, root: schemaTree{schema: s.Root(), root: true}}
+	r := &report{set: set, document: d, root: fieldcheck.TreeOfSchema(s.Root())}
 	r.metadata()
 	unknown, err := s.Decode(d.value)
 	r.unknown(unknown)
@@ -58,12 +59,25 @@ func (p *Parser) admitCustom(set *Set, d *Document, s *crdschema.Schema) {
 	if !set.keep(d) || !set.store(d) {
 		return
 	}
-	if backend := set.lastBackend(d); backend != nil {
-		r.errors(LayerWebhook, validate.Backend(backend, p.options.validation()))
-		for _, warning := range validate.BackendWarnings(backend, p.options.validation()) {
-			path, _, _ := strings.Cut(warning, ": ")
-			r.add(Warning, LayerWebhook, path, warning)
-		}
+	errs, warnings := p.webhook(set, d)
+	r.errors(LayerWebhook, errs)
+	for _, warning := range warnings {
+		path, _, _ := strings.Cut(warning, ": ")
+		r.add(Warning, LayerWebhook, path, warning)
+	}
+}
+
+// webhook returns what the webhook of a kind says of the object that was stored last.
+func (p *Parser) webhook(set *Set, d *Document) (field.ErrorList, []string) {
+	switch d.Kind.GroupKind() {
+	case v1alpha1.GroupVersion.WithKind(v1alpha1.KindBackend).GroupKind():
+		backend := &set.Backends[len(set.Backends)-1]
+		return validate.Backend(backend, p.options.validation()), validate.BackendWarnings(backend, p.options.validation())
+	case v1alpha1.GroupVersion.WithKind(v1alpha1.KindGatewayParameters).GroupKind():
+		parameters := &set.GatewayParameters[len(set.GatewayParameters)-1]
+		return validate.GatewayParameters(parameters), validate.GatewayParametersWarnings(parameters)
+	default:
+		return nil, nil
 	}
 }
 
@@ -71,11 +85,11 @@ func (p *Parser) admitCustom(set *Set, d *Document, s *crdschema.Schema) {
 // wrong. The API server has more rules for these kinds than are repeated here.
 func (p *Parser) admitCore(set *Set, d *Document, kind *coreKind) {
 	d.settle(kind.namespaced)
-	r := &report{set: set, document: d, root: typeTree{kind.goType}}
-	types := typeProblems{root: r.root}
-	types.check(d.value, kind.goType, nil)
-	r.unknown(types.unknown)
-	r.errors(LayerDecoding, types.errs)
+	r := &report{set: set, document: d, root: fieldcheck.TreeOfType(kind.goType)}
+	types := fieldcheck.Types{}
+	types.Check(d.value, kind.goType, nil)
+	r.unknown(types.Unknown)
+	r.errors(LayerDecoding, types.Errs)
 	r.requireName()
 	if !set.keep(d) || !set.store(d) {
 		return
@@ -94,7 +108,7 @@ func (p *Parser) passOver(set *Set, d *Document) {
 	case p.schemas.HasGroup(group):
 		message := fmt.Sprintf("kind: Unsupported value: %q: API group %s has the kinds %s", d.Kind.Kind, group,
 			strings.Join(p.schemas.Kinds(group), ", "))
-		if similar := mostSimilar(d.Kind.Kind, p.schemas.Kinds(group)); similar != "" {
+		if similar := fieldcheck.MostSimilar(d.Kind.Kind, p.schemas.Kinds(group)); similar != "" {
 			message = fmt.Sprintf("kind: Unsupported value: %q: did you mean %q?", d.Kind.Kind, similar)
 		}
 		set.add(d.finding(Error, LayerDecoding, "kind", message))
@@ -105,7 +119,7 @@ func (p *Parser) passOver(set *Set, d *Document) {
 			kinds = append(kinds, kind.Kind)
 		}
 		slices.Sort(kinds)
-		if similar := mostSimilar(d.Kind.Kind, kinds); similar != "" {
+		if similar := fieldcheck.MostSimilar(d.Kind.Kind, kinds); similar != "" {
 			message += fmt.Sprintf(": did you mean %q, apiVersion: %s?", similar, coreVersion(similar))
 		}
 		set.add(d.finding(Error, LayerDecoding, "kind", message))
@@ -125,7 +139,7 @@ func (p *Parser) passOver(set *Set, d *Document) {
 type report struct {
 	set      *Set
 	document *Document
-	root     fieldTree
+	root     fieldcheck.Tree
 	// refused are the fields that there is an error about, by the layer that has it.
 	refused map[string]Layer
 	// misspelt are the fields that unknown ones were probably meant to be. It is of no use to say that they are missing.
@@ -171,7 +185,7 @@ func (r *report) refusedBefore(layer Layer, field string) bool {
 // unknown reports unknown fields.
 func (r *report) unknown(paths []string) {
 	for _, path := range paths {
-		message, meant := unknownField(r.root, path)
+		message, meant := fieldcheck.UnknownField(r.root, path)
 		r.add(Error, LayerDecoding, path, message)
 		if r.misspelt == nil {
 			r.misspelt = map[string]bool{}
@@ -186,12 +200,12 @@ func (r *report) unknown(paths []string) {
 
 // metadata checks the object's metadata, of which the schemas of CRDs say nothing.
 func (r *report) metadata() {
-	types := typeProblems{root: r.root}
-	if !types.check(r.document.value["metadata"], reflect.TypeFor[metav1.ObjectMeta](), field.NewPath("metadata")) {
+	types := fieldcheck.Types{}
+	if !types.Check(r.document.value["metadata"], reflect.TypeFor[metav1.ObjectMeta](), field.NewPath("metadata")) {
 		r.document.value["metadata"] = map[string]any{}
 	}
-	r.unknown(types.unknown)
-	r.errors(LayerDecoding, types.errs)
+	r.unknown(types.Unknown)
+	r.errors(LayerDecoding, types.Errs)
 }
 
 // requireName refuses generated names: what is applied from files needs a name to be found by again.
@@ -210,12 +224,4 @@ func decodeInto(value map[string]any, into any) error {
 		return err
 	}
 	return json.Unmarshal(encoded, into)
-}
-
-// lastBackend returns the Backend that was stored for a document, or nil if it is of another kind.
-func (s *Set) lastBackend(d *Document) *v1alpha1.Backend {
-	if d.Kind.GroupKind() != v1alpha1.GroupVersion.WithKind(v1alpha1.KindBackend).GroupKind() {
-		return nil
-	}
-	return &s.Backends[len(s.Backends)-1]
 }

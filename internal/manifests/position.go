@@ -22,6 +22,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/fieldcheck"
 )
 
 // locate returns the node to point at for a field path as the API machinery writes it, like spec.targets[0].name or
@@ -164,7 +166,7 @@ func (p *Parser) reportRepeated(set *Set, d *Document) (found bool) {
 			first := map[string]int{}
 			for i := 0; i+1 < len(node.Content); i += 2 {
 				key := node.Content[i]
-				field := childPath(path, key.Value)
+				field := fieldcheck.ChildPath(path, key.Value)
 				if line, repeated := first[key.Value]; repeated && key.Tag != "!!merge" {
 					found = true
 					repeat := d.finding(Error, LayerDecoding, field, fmt.Sprintf(
@@ -184,11 +186,4 @@ func (p *Parser) reportRepeated(set *Set, d *Document) (found bool) {
 	}
 	walk(d.node, "")
 	return found
-}
-
-func childPath(path, name string) string {
-	if path == "" {
-		return name
-	}
-	return path + "." + name
 }

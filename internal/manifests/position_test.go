@@ -101,20 +101,6 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-func TestFieldsThatWereMeant(t *testing.T) {
-	names := []string{"host", "matchExpressions", "matchLabels", "path", "port", "prefixMode", "protocol", "selector", "service", "static", "targets"}
-	for name, want := range map[string]string{
-		"services": "service", "matchlabels": "matchLabels", "labels": "matchLabels", "prefix": "prefixMode", "hostname": "host",
-		"selektor": "selector", "target": "targets", "prot": "port", "hots": "host", "url": "", "weight": "", "x": "", "": "",
-	} {
-		NewWithT(t).Expect(mostSimilar(name, names)).To(Equal(want), name)
-	}
-	g := NewWithT(t)
-	g.Expect(editDistance("mpc", "mcp")).To(Equal(1))
-	g.Expect(editDistance("", "abc")).To(Equal(3))
-	g.Expect(editDistance("kitten", "sitting")).To(Equal(3))
-}
-
 func TestGitHubAnnotationsCantBeForged(t *testing.T) {
 	g := NewWithT(t)
 	var out strings.Builder

@@ -37,16 +37,17 @@ import (
 // they name none, UIDs, which depend on kind, namespace and name alone, and creation times in the order of the
 // documents. Statuses are dropped, as on every creation.
 type Set struct {
-	GatewayClasses  []gatewayv1.GatewayClass
-	Gateways        []gatewayv1.Gateway
-	HTTPRoutes      []gatewayv1.HTTPRoute
-	ReferenceGrants []gatewayv1.ReferenceGrant
-	TLSPolicies     []gatewayv1.BackendTLSPolicy
-	Backends        []v1alpha1.Backend
-	Services        []corev1.Service
-	EndpointSlices  []discoveryv1.EndpointSlice
-	ConfigMaps      []corev1.ConfigMap
-	Secrets         []corev1.Secret
+	GatewayClasses    []gatewayv1.GatewayClass
+	Gateways          []gatewayv1.Gateway
+	HTTPRoutes        []gatewayv1.HTTPRoute
+	ReferenceGrants   []gatewayv1.ReferenceGrant
+	TLSPolicies       []gatewayv1.BackendTLSPolicy
+	Backends          []v1alpha1.Backend
+	GatewayParameters []v1alpha1.GatewayParameters
+	Services          []corev1.Service
+	EndpointSlices    []discoveryv1.EndpointSlice
+	ConfigMaps        []corev1.ConfigMap
+	Secrets           []corev1.Secret
 	// Namespaces are those of the files, and one for each namespace that another object is in.
 	Namespaces []corev1.Namespace
 	// Documents are all the objects, in order, those of kinds that have no list here included.
@@ -94,6 +95,8 @@ func (s *Set) store(d *Document) bool {
 		s.TLSPolicies, err = appended(s, s.TLSPolicies, d)
 	case v1alpha1.KindBackend:
 		s.Backends, err = appended(s, s.Backends, d)
+	case v1alpha1.KindGatewayParameters:
+		s.GatewayParameters, err = appended(s, s.GatewayParameters, d)
 	case "Service":
 		s.Services, err = appended(s, s.Services, d)
 	case "EndpointSlice":

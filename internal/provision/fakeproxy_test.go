@@ -76,13 +76,16 @@ func runFakeProxy(args []string) int {
 	admin := flags.String("admin-address", "", "")
 	parent := flags.Bool("exit-with-parent", false, "")
 	loopback := flags.Bool("allow-loopback-upstreams", false, "")
+	lifetime := flags.Duration("session-lifetime", 0, "")
+	body := flags.Int("max-request-body", 0, "")
+	_ = flags.String("allowed-origins", "", "")
 	flags.StringVar(&p.addressFile, "admin-address-file", "", "")
 	flags.StringVar(&p.dir, "fake-dir", "", "")
 	flags.StringVar(&p.mode, "fake-mode", fakeServes, "")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	if *gateway == "" || *bind == "" || *admin != "127.0.0.1:0" || !*parent || !*loopback || flags.NArg() > 0 {
+	if *gateway == "" || *bind == "" || *admin != "127.0.0.1:0" || !*parent || !*loopback || *lifetime == 0 || *body == 0 || flags.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "wrong arguments:", args)
 		return 2
 	}
@@ -175,7 +178,7 @@ func runFakeManager(dir string) int {
 	if err != nil {
 		return 1
 	}
-	if _, err := s.Ensure(context.Background(), testGateway("gw")); err != nil {
+	if _, err := s.Ensure(context.Background(), testWanted(testGateway("gw"))); err != nil {
 		return 1
 	}
 	if err := s.Start(context.Background()); err != nil {

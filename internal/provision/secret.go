@@ -68,22 +68,11 @@ func SecretName(gatewayName string) string {
 	return gatewayName[:maxObjectName-len(hash)-len(secretNameSuffix)] + hash + secretNameSuffix
 }
 
-// foreignSecretError says that the name of a Gateway's Secret is taken by a Secret that does not belong to it.
-type foreignSecretError struct {
-	secret  client.ObjectKey
-	gateway string
-}
-
-func (e *foreignSecretError) Error() string {
-	return fmt.Sprintf("the Secret %s exists and is not controlled by Gateway %q; "+
-		"it holds the session keys of that Gateway's proxy and is never taken over: rename or delete it", e.secret, e.gateway)
-}
-
 // The manager needs no right to list or watch Secrets: it reads those of its Gateways by name.
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;create;update;delete
 
 // ensureSecret makes the Gateway's Secret exist with a key ring. One that can't be read is left as it is, see
-// InvalidSessionKeysError. It returns a *foreignSecretError if the name is taken.
+// InvalidSessionKeysError. It returns an *ObjectConflictError if the name is taken.
 func ensureSecret(ctx context.Context, c client.Client, gateway *gatewayv1.Gateway, log logr.Logger) error {
 	key := client.ObjectKey{Namespace: gateway.Namespace, Name: SecretName(gateway.Name)}
 	current := &corev1.Secret{}
@@ -131,21 +120,19 @@ func desiredSecret(
 	}
 	if current != nil {
 		if !metav1.IsControlledBy(current, gateway) {
-			return nil, &foreignSecretError{secret: client.ObjectKeyFromObject(desired), gateway: gateway.Name}
+			return nil, &ObjectConflictError{Kind: "Secret", Object: client.ObjectKeyFromObject(desired), Gateway: gateway.Name}
 		}
 		desired = current.DeepCopy()
 	} else {
-		// Not BlockOwnerDeletion: it would need the right to update the Gateway's finalizers, for nothing.
-		owner := metav1.NewControllerRef(gateway, gatewayOwner)
-		owner.BlockOwnerDeletion = new(false)
-		desired.OwnerReferences = []metav1.OwnerReference{*owner}
+		desired.OwnerReferences = []metav1.OwnerReference{ownerReference(gateway)}
 	}
 
-	desired.Labels = maps.Clone(desired.Labels)
-	if desired.Labels == nil {
-		desired.Labels = map[string]string{}
+	labels := maps.Clone(desired.Labels)
+	if labels == nil {
+		labels = map[string]string{}
 	}
-	desired.Labels[LabelManagedBy] = ManagedBy
+	maps.Copy(labels, labelsOf(gateway))
+	desired.Labels = labels
 
 	if _, found := desired.Data[SecretKeySessionKeys]; !found {
 		keys, err := newKeys()
@@ -158,14 +145,6 @@ func desiredSecret(
 		desired.Data[SecretKeySessionKeys] = keys
 	}
 	return desired, nil
-}
-
-// isLeftover returns whether the Secret is what an earlier Gateway of the same name left behind.
-func isLeftover(secret *corev1.Secret, gateway *gatewayv1.Gateway) bool {
-	owner := metav1.GetControllerOf(secret)
-	return secret.Labels[LabelManagedBy] == ManagedBy &&
-		owner != nil && owner.APIVersion == gatewayOwner.GroupVersion().String() && owner.Kind == gatewayOwner.Kind &&
-		owner.Name == gateway.Name && owner.UID != gateway.UID
 }
 
 func newSessionKeys() ([]byte, error) {

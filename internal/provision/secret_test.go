@@ -32,12 +32,17 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/parameters"
 )
 
 func testGateway(name string) *gatewayv1.Gateway {
 	return &gatewayv1.Gateway{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "default", Name: name, UID: types.UID("uid-of-" + name), Generation: 1,
 	}}
+}
+
+func testWanted(gateway *gatewayv1.Gateway) *Wanted {
+	return &Wanted{Gateway: gateway, Ports: []int32{8080}, Parameters: parameters.Effective(nil, nil)}
 }
 
 func ownedBy(gateway *gatewayv1.Gateway, uid types.UID) []metav1.OwnerReference {
@@ -52,7 +57,7 @@ func testSecret(gateway *gatewayv1.Gateway, change func(*corev1.Secret)) *corev1
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace:       gateway.Namespace,
 			Name:            SecretName(gateway.Name),
-			Labels:          map[string]string{LabelManagedBy: ManagedBy},
+			Labels:          labelsOf(gateway),
 			OwnerReferences: ownedBy(gateway, gateway.UID),
 		},
 		Type: corev1.SecretTypeOpaque,
@@ -134,8 +139,8 @@ func TestDesiredSecret(t *testing.T) {
 			got, err := desiredSecret(gateway, test.current, func() ([]byte, error) { return fresh, nil })
 			g.Expect(test.current).To(Equal(before), "the argument is not changed")
 			if test.err != "" {
-				var foreign *foreignSecretError
-				g.Expect(errors.As(err, &foreign)).To(BeTrue())
+				_, ok := errors.AsType[*ObjectConflictError](err)
+				g.Expect(ok).To(BeTrue())
 				g.Expect(err).To(MatchError(ContainSubstring(test.err)))
 				g.Expect(err).To(MatchError(ContainSubstring("default/gw-dynamic-mcp")))
 				return

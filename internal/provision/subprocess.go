@@ -24,6 +24,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,8 +35,9 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// foreignSecretRetry is how often a Gateway whose Secret's name is taken is looked at again: Secrets are not watched.
-const foreignSecretRetry = 15 * time.Second
+// conflictRetry is how often a Gateway is looked at again for which the name of an object is taken: objects of others are
+// not watched.
+const conflictRetry = 15 * time.Second
 
 const (
 	messageStarting = "the proxy is starting"
@@ -131,7 +133,7 @@ func NewSubprocess(options SubprocessOptions) (*Subprocess, error) {
 		}},
 		notifier: newNotifier(),
 		output:   newOutputQueue(options.Output, options.Log),
-		prober:   newProber(options.Probe.Timeout),
+		prober:   newProber(options.Probe.Timeout, nil),
 		byName:   map[types.NamespacedName]*proxy{},
 	}, nil
 }
@@ -177,16 +179,16 @@ func (s *Subprocess) Start(ctx context.Context) error {
 }
 
 // Ensure implements Provisioner.
-func (s *Subprocess) Ensure(ctx context.Context, gateway *gatewayv1.Gateway) (State, error) {
+func (s *Subprocess) Ensure(ctx context.Context, wanted *Wanted) (State, error) {
+	gateway := wanted.Gateway
 	if err := ensureSecret(ctx, s.options.Client, gateway, s.options.Log); err != nil {
-		var foreign *foreignSecretError
-		if errors.As(err, &foreign) {
-			s.notifier.changedLater(client.ObjectKeyFromObject(gateway), foreignSecretRetry)
-			return State{Message: foreign.Error()}, nil
+		if conflict, ok := errors.AsType[*ObjectConflictError](err); ok {
+			s.notifier.changedLater(client.ObjectKeyFromObject(gateway), conflictRetry)
+			return conflict.state(), nil
 		}
 		return State{}, err
 	}
-	p := s.ensureProxy(gateway)
+	p := s.ensureProxy(gateway, servingArgs(&wanted.Parameters.Spec))
 	if p == nil {
 		return State{Message: messageStopped}, nil
 	}
@@ -198,7 +200,7 @@ func (s *Subprocess) Ensure(ctx context.Context, gateway *gatewayv1.Gateway) (St
 }
 
 // ensureProxy returns the proxy of the Gateway, a new one if need be; nil when the manager is shutting down.
-func (s *Subprocess) ensureProxy(gateway *gatewayv1.Gateway) *proxy {
+func (s *Subprocess) ensureProxy(gateway *gatewayv1.Gateway, args []string) *proxy {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopping {
@@ -206,12 +208,13 @@ func (s *Subprocess) ensureProxy(gateway *gatewayv1.Gateway) *proxy {
 	}
 	name := client.ObjectKeyFromObject(gateway)
 	current := s.byName[name]
-	if current != nil && current.uid == gateway.UID && !current.removed {
+	if current != nil && current.uid == gateway.UID && !current.removed && slices.Equal(current.args, args) {
 		return current
 	}
 	p := &proxy{
 		gateway:     name,
 		uid:         gateway.UID,
+		args:        args,
 		options:     &s.options,
 		prober:      s.prober,
 		addressFile: s.nextAddressFile,
@@ -225,7 +228,7 @@ func (s *Subprocess) ensureProxy(gateway *gatewayv1.Gateway) *proxy {
 	}
 	if current != nil && current.cancel != nil {
 		// A Gateway that was deleted and made again starts counting generations anew: a proxy that knows the old one
-		// can't tell what it is asked for.
+		// can't tell what it is asked for. Other arguments take another process.
 		current.cancel()
 	}
 	s.byName[name] = p

@@ -22,15 +22,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"net/netip"
-	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"time"
-
-	"github.com/dynamic-mcp/dynamic-mcp/internal/keyring"
 )
 
 // ProbeTiming says how often a proxy is asked whether it serves.
@@ -80,7 +75,7 @@ func (p *proxy) probe(ctx context.Context, addressFile, starting string) (served
 	served := false
 	for {
 		generation := p.wanted()
-		said, err := p.prober.ask(ctx, addressFile, generation)
+		said, err := p.ask(ctx, addressFile, generation)
 		if ctx.Err() != nil {
 			return servedFrom
 		}
@@ -119,74 +114,12 @@ func (p *proxy) probe(ctx context.Context, addressFile, starting string) (served
 	}
 }
 
-// prober asks proxies whether they serve.
-type prober struct {
-	client *http.Client
-}
-
-func newProber(timeout time.Duration) *prober {
-	return &prober{client: &http.Client{
-		Timeout: timeout,
-		// No proxy of the environment, no connection that outlives its question.
-		Transport:     &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
-}
-
-// answer is what a proxy says about itself.
-type answer struct {
-	// serving is whether it serves the generation that it was asked about; message says why not.
-	serving bool
-	message string
-	// keyRing is the id of the key ring that it has; empty if it does not say.
-	keyRing string
-}
-
-// maxKeyRingID is more than the id of a key ring needs.
-const maxKeyRingID = 64
-
-// ask returns whether the proxy serves that generation of its Gateway; an error if it did not answer.
-func (p *prober) ask(ctx context.Context, addressFile string, generation int64) (answer, error) {
+func (p *proxy) ask(ctx context.Context, addressFile string, generation int64) (answer, error) {
 	address, err := readAddress(addressFile)
 	if err != nil {
 		return answer{}, err
 	}
-	target := url.URL{
-		Scheme:   "http",
-		Host:     address.String(),
-		Path:     "/readyz",
-		RawQuery: "generation=" + strconv.FormatInt(generation, 10),
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
-	if err != nil {
-		return answer{}, err
-	}
-	response, err := p.client.Do(request)
-	if err != nil {
-		var urlError *url.Error
-		if errors.As(err, &urlError) {
-			err = urlError.Err // without the URL, which says nothing to the reader of a status
-		}
-		return answer{}, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	said := answer{serving: response.StatusCode == http.StatusOK}
-	if id := response.Header.Get(keyring.Header); len(id) <= maxKeyRingID {
-		said.keyRing = id
-	}
-	if said.serving {
-		return said, nil
-	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxMessageBytes+1))
-	if err != nil {
-		return answer{}, err
-	}
-	reason := printable(string(body))
-	if reason == "" {
-		reason = response.Status
-	}
-	said.message = "the proxy is not ready: " + reason
-	return said, nil
+	return p.prober.ask(ctx, address, generation)
 }
 
 // readAddress reads the address of the proxy's admin endpoint. The file is read for each question, so that one that

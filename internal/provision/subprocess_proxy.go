@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -64,6 +65,7 @@ func (b *Backoff) next(current time.Duration) time.Duration {
 type proxy struct {
 	gateway types.NamespacedName
 	uid     types.UID
+	args    []string
 	options *SubprocessOptions
 	prober  *prober
 	output  func(line string)
@@ -259,7 +261,7 @@ func (p *proxy) start(ctx context.Context) (*child, error) {
 }
 
 func (p *proxy) arguments(addressFile string) []string {
-	return append([]string{
+	return slices.Concat([]string{
 		"proxy",
 		"--gateway", p.gateway.String(),
 		"--bind-address", p.options.BindAddress.String(),
@@ -267,7 +269,7 @@ func (p *proxy) arguments(addressFile string) []string {
 		"--admin-address-file", addressFile,
 		"--exit-with-parent",
 		"--allow-loopback-upstreams",
-	}, p.options.Args...)
+	}, p.args, p.options.Args)
 }
 
 // exitReason says how the child ended: "exit status 1", "signal: killed".

@@ -108,7 +108,7 @@ func (h *harness) logger() logr.Logger {
 
 func (h *harness) ensure(gateway *gatewayv1.Gateway) State {
 	h.t.Helper()
-	state, err := h.Ensure(h.t.Context(), gateway)
+	state, err := h.Ensure(h.t.Context(), testWanted(gateway))
 	h.Expect(err).NotTo(HaveOccurred())
 	return state
 }
@@ -207,14 +207,14 @@ func TestEnsureBeforeStartIsCarriedOutByStart(t *testing.T) {
 	})
 	g.Expect(err).NotTo(HaveOccurred())
 	for _, name := range []string{"stays", "goes"} {
-		_, err = s.Ensure(t.Context(), testGateway(name))
+		_, err = s.Ensure(t.Context(), testWanted(testGateway(name)))
 		g.Expect(err).NotTo(HaveOccurred())
 	}
 	g.Expect(s.Remove(t.Context(), client.ObjectKeyFromObject(testGateway("goes")))).To(Succeed())
 	again := testGateway("stays")
 	again.UID = "made-again"
 	g.Expect(s.options.Client.DeleteAllOf(t.Context(), &corev1.Secret{}, client.InNamespace("default"))).To(Succeed())
-	_, err = s.Ensure(t.Context(), again)
+	_, err = s.Ensure(t.Context(), testWanted(again))
 	g.Expect(err).NotTo(HaveOccurred())
 
 	ctx, cancel := context.WithCancel(context.Background())
@@ -224,7 +224,7 @@ func TestEnsureBeforeStartIsCarriedOutByStart(t *testing.T) {
 	cancel()
 	g.Eventually(ended).Should(Receive(BeNil()))
 
-	state, err := s.Ensure(t.Context(), testGateway("late"))
+	state, err := s.Ensure(t.Context(), testWanted(testGateway("late")))
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(state).To(beDown("the manager is shutting down"))
 }
@@ -243,6 +243,22 @@ func TestServingIsAboutOneGeneration(t *testing.T) {
 
 	h.Expect(os.WriteFile(filepath.Join(h.dir, "generation"), []byte("2"), 0o600)).To(Succeed())
 	h.become(gateway, beServing())
+}
+
+func TestOtherParametersTakeAnotherProcess(t *testing.T) {
+	h := newHarness(t, fakeServes)
+	gateway := testGateway("gw")
+	h.become(gateway, beServing())
+	wanted := testWanted(gateway)
+	wanted.Parameters.Spec.AllowedOrigins = []string{"https://a.example.com"}
+	state, err := h.Ensure(t.Context(), wanted)
+	h.Expect(err).NotTo(HaveOccurred())
+	h.Expect(state.Serving).To(BeFalse())
+	h.Eventually(func() bool {
+		state, err := h.Ensure(t.Context(), wanted)
+		return err == nil && state.Serving
+	}).Should(BeTrue())
+	h.Expect(startedWith(h.dir)).To(ContainElement("--allowed-origins=https://a.example.com"))
 }
 
 func TestKeyRingsOfProxiesThatServe(t *testing.T) {

@@ -40,7 +40,7 @@ import (
 
 // Admin is what an admin endpoint shows.
 type Admin struct {
-	// Ready returns nil once what there is of that generation is served; 0 stands for any.
+	// Ready returns nil once what there is of that generation is served; asked about 0, while requests are well sent here.
 	Ready func(generation int64) error
 	// KeyRing returns the id of the ring of keys that seal sessions; empty if there are none yet.
 	KeyRing func() string
@@ -90,9 +90,10 @@ func (a Admin) handler() http.Handler {
 	return mux
 }
 
-// serveReady answers 200 once a snapshot is served on all ports: with ?generation=N, one of that generation of the
-// Gateway or a later one. Otherwise 503 and the reason. Either says which key ring is used: keys rotate only once all
-// replicas have those that are stored.
+// serveReady answers 200 from the first snapshot that is served on all ports until the proxy drains: what probes and load
+// balancers want to know. With ?generation=N it answers 200 while the newest snapshot is served on all ports and is of that
+// generation of the Gateway or a later one: what the manager wants to know. Otherwise 503 and the reason. Either says which
+// key ring is used: keys rotate only once all replicas have those that are stored.
 func (a Admin) serveReady(w http.ResponseWriter, r *http.Request) {
 	if id := a.KeyRing(); id != "" {
 		w.Header().Set(keyring.Header, id)
@@ -153,7 +154,7 @@ func (d *dataPlane) dump() configDump {
 	if err := d.keyProblem(); err != nil {
 		dump.KeyProblem = err.Error()
 	}
-	if err := d.ready(0); err != nil {
+	if err := d.newestProblem(); err != nil {
 		dump.Problem = err.Error()
 	}
 	if s := d.current.Load(); s != nil {

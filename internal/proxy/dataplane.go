@@ -71,8 +71,12 @@ type dataPlane struct {
 	peerPort  *listener      // What other replicas reach; nil for none.
 	ending    sync.WaitGroup // Listeners that are no longer wanted and whose requests are not over.
 	problem   error          // Why the newest configuration is not served, for /readyz and /config.
+	served    bool           // Whether a configuration was served in full once.
 	badKeys   error          // Why newer keys are not used, for /config.
 	draining  bool           // Nothing is bound or reported any more.
+
+	// leaving is set when the proxy has been asked to end and serves on for a moment: clients are asked to connect anew.
+	leaving atomic.Bool
 }
 
 func newDataPlane(o Options, mcp *server.Server, m *metrics, t *telemetry.Telemetry) *dataPlane {
@@ -126,7 +130,7 @@ func (d *dataPlane) report(problem error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.draining {
-		d.problem = problem
+		d.problem, d.served = problem, d.served || problem == nil
 	}
 }
 
@@ -169,18 +173,35 @@ func (d *dataPlane) keyRing() string {
 	return ""
 }
 
-// ready returns nil once a snapshot of at least that generation of the Gateway is served on all its ports.
+// errDraining says that requests are better sent to another replica.
+var errDraining = errors.New("the proxy is draining")
+
+// ready returns nil once a snapshot of at least that generation of the Gateway is served on all its ports. Generation 0
+// asks whether requests are well sent here: from the first snapshot that is served in full until the proxy drains. A later
+// one that can't be served, or a port that is taken, is no reason to be sent none, because all replicas would be at once.
 func (d *dataPlane) ready(generation int64) error {
 	d.mu.Lock()
-	problem := d.problem
+	problem, draining, served := d.problem, d.draining || d.leaving.Load(), d.served
 	d.mu.Unlock()
-	if problem != nil {
+	switch {
+	case draining:
+		return errDraining
+	case generation == 0 && served:
+		return nil
+	case problem != nil:
 		return problem
 	}
 	if served := d.current.Load().config.Generation; served < generation {
 		return fmt.Errorf("generation %d of the Gateway is served, not yet %d", served, generation)
 	}
 	return nil
+}
+
+// newestProblem returns why the newest configuration is not served, or nil.
+func (d *dataPlane) newestProblem() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.problem
 }
 
 // serve answers one request to a port.
@@ -262,7 +283,12 @@ func (d *dataPlane) listen(number int32) (*listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bind port %d: %w", number, err)
 	}
-	l := d.serveOn(bound, maxHeader, func(w http.ResponseWriter, r *http.Request) { d.serve(w, r, number) })
+	l := d.serveOn(bound, maxHeader, func(w http.ResponseWriter, r *http.Request) {
+		if d.leaving.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		d.serve(w, r, number)
+	})
 	d.log.Info("Listening", "address", bound.Addr().String())
 	return l, nil
 }
@@ -296,13 +322,17 @@ func (l *listener) shutdown(ctx context.Context) {
 	<-l.done
 }
 
+// leave goes on serving, but says that it is not ready, and has every connection end with its next answer. A client whose
+// connection is closed while it sends a request can't know whether to send it again; one that was told can.
+func (d *dataPlane) leave() { d.leaving.Store(true) }
+
 // drain ends everything: streams at once, requests in flight as they end, and all within the limit.
 func (d *dataPlane) drain(limit time.Duration) {
 	defer time.AfterFunc(limit, d.cutOff).Stop()
 	d.mcp.Drain()
 	d.mu.Lock()
 	d.draining = true
-	d.problem = errors.New("the proxy is draining")
+	d.problem = errDraining
 	for _, l := range d.listeners {
 		d.ending.Go(func() { l.shutdown(d.running) })
 	}

@@ -17,8 +17,11 @@ limitations under the License.
 package proxy
 
 import (
+	"errors"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"slices"
 	"strings"
 	"testing"
@@ -104,8 +107,11 @@ func TestWhatCantBeCompiledChangesNothing(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "the configuration of generation 2 can't be served; the last good one stays: port ") {
 		t.Fatalf("got %v", err)
 	}
-	if got := p.ready(0); got == nil || got.Error() != err.Error() {
+	if got := p.ready(1); got == nil || got.Error() != err.Error() {
 		t.Errorf("not ready because of %v, want %v", got, err)
+	}
+	if err := p.ready(0); err != nil {
+		t.Errorf("it should be sent no requests any more: %v", err)
 	}
 	if a := p.post(ports[0], "/mcp", nil); a.status != http.StatusOK {
 		t.Errorf("the last good configuration: %d %s", a.status, a.body)
@@ -363,6 +369,49 @@ func TestDrain(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+func TestLeavingProxyServesOnAndHasClientsConnectAnew(t *testing.T) {
+	p := newPlane(t)
+	port := freePorts(t, 1)[0]
+	if err := p.apply(configOf(1, nil, listenerOn(port, "", toolsBackend))); err != nil {
+		t.Fatal(err)
+	}
+	connections := 0
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) {
+			if !info.Reused {
+				connections++
+			}
+		},
+	})
+	post := func() {
+		t.Helper()
+		response, err := p.client.Do(p.request(http.MethodPost, port, "/mcp", initialize, nil).WithContext(ctx))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			t.Errorf("got %d", response.StatusCode)
+		}
+	}
+	post()
+	post()
+	p.leave()
+	if err := p.ready(0); !errors.Is(err, errDraining) {
+		t.Errorf("it should be sent no more requests: %v", err)
+	}
+	post() // The last one of its connection.
+	post()
+	post()
+	if connections != 3 {
+		t.Errorf("%d connections, want 3", connections)
+	}
+	if err := p.apply(configOf(2, nil, listenerOn(port, "", toolsBackend))); err != nil || p.current.Load().config.Generation != 2 {
+		t.Errorf("configurations are no longer taken over: %v", err)
+	}
 }
 
 func TestPortsOfBindAddress(t *testing.T) {

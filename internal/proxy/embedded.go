@@ -82,7 +82,8 @@ func (d *DataPlane) Apply(c *translate.Config) error { return d.data.apply(c) }
 // UpdateKeys changes the keys that seal sessions, for all requests to come.
 func (d *DataPlane) UpdateKeys(keys *session.KeyRing) { d.data.updateKeys(keys) }
 
-// Ready returns nil once a configuration of at least that generation of the Gateway is served on all its ports.
+// Ready returns nil once a configuration of at least that generation of the Gateway is served on all its ports; asked about
+// 0, from the first one that is served in full until the end.
 func (d *DataPlane) Ready(generation int64) error { return d.data.ready(generation) }
 
 // Dump returns what is served, for the admin endpoint. There are no secrets in it.
@@ -92,6 +93,13 @@ func (d *DataPlane) Dump() any { return d.data.dump() }
 // on until Close ends them.
 func (d *DataPlane) Retire() {
 	_ = d.data.apply(&translate.Config{}) // It can be compiled, and binds nothing.
+	d.unregister()
+}
+
+// HandOver lets go of the ports and of the metrics at once, so that another data plane of the same Gateway can have them.
+// Requests in flight, and those that come by connections that there are, are served until Close ends them.
+func (d *DataPlane) HandOver() {
+	_ = d.data.bindPorts(nil) // It can't fail.
 	d.unregister()
 }
 

@@ -19,6 +19,7 @@ package proxy
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -254,9 +255,8 @@ func watched(t *testing.T, p *plane, keys []byte) (*watcher, client.Client) {
 		Data:       map[string][]byte{provision.SecretKeySessionKeys: keys},
 	}
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(gateway, secret).Build()
-	return &watcher{
-		Client: c, gateway: client.ObjectKeyFromObject(gateway), secret: client.ObjectKeyFromObject(secret), data: p.dataPlane,
-	}, c
+	key := client.ObjectKeyFromObject(gateway)
+	return &watcher{Client: c, gateway: key, data: p.dataPlane, polled: newPolled(c, Options{Gateway: key})}, c
 }
 
 func marshalled(t *testing.T, keys *session.KeyRing) []byte {
@@ -274,13 +274,14 @@ func TestKeysThatCantBeReadStay(t *testing.T) {
 	p.mcp.UpdateKeys(nil) // as it begins
 	w, c := watched(t, p, []byte("{"))
 	reconcile := func() error {
+		w.polled.poll(t.Context())
 		_, err := w.Reconcile(t.Context(), ctrl.Request{})
 		return err
 	}
 	write := func(keys []byte) {
 		t.Helper()
 		var secret corev1.Secret
-		if err := c.Get(t.Context(), w.secret, &secret); err != nil {
+		if err := c.Get(t.Context(), w.polled.secret, &secret); err != nil {
 			t.Fatal(err)
 		}
 		secret.Data[provision.SecretKeySessionKeys] = keys
@@ -300,10 +301,14 @@ func TestKeysThatCantBeReadStay(t *testing.T) {
 		}
 	}
 
-	if err := reconcile(); err == nil || !strings.Contains(err.Error(), "key ring in the Secret default/gw-dynamic-mcp, key session-keys.json") {
+	if _, err := w.polled.keys(); !errors.Is(err, errNotReadYet) {
+		t.Errorf("before anything was read: %v", err)
+	}
+	if err := reconcile(); err != nil {
 		t.Errorf("without keys from the beginning: %v", err)
 	}
-	if err := p.ready(0); err == nil || !strings.Contains(err.Error(), "key ring in the Secret") || p.keyRing() != "" {
+	if err := p.ready(0); err == nil || !strings.Contains(err.Error(), "key ring in the Secret default/gw-dynamic-mcp, key session-keys.json") ||
+		p.keyRing() != "" {
 		t.Errorf("without keys from the beginning: %v, key ring %q", err, p.keyRing())
 	}
 
@@ -327,7 +332,7 @@ func TestKeysThatCantBeReadStay(t *testing.T) {
 	if told := strings.Count(p.logs.String(), "Session keys can't be read; those before stay"); told != 1 {
 		t.Errorf("it was told %d times", told)
 	}
-	if err := c.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: w.secret.Name}}); err != nil {
+	if err := c.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: w.polled.secret.Name}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := reconcile(); err != nil || p.ready(2) != nil || p.keyRing() != first.ID() {
@@ -336,7 +341,7 @@ func TestKeysThatCantBeReadStay(t *testing.T) {
 
 	second := promoted(t, first)
 	if err := c.Create(t.Context(), &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: w.secret.Name, UID: types.UID("new")},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: w.polled.secret.Name, UID: types.UID("new")},
 		Data:       map[string][]byte{provision.SecretKeySessionKeys: marshalled(t, second)},
 	}); err != nil {
 		t.Fatal(err)

@@ -43,6 +43,8 @@ type Options struct {
 	Gateway types.NamespacedName
 	// RestConfig says where the API server is.
 	RestConfig *rest.Config
+	// WatchNamespaces are the namespaces that objects are read from; empty for all.
+	WatchNamespaces []string
 	// BindAddress is the IP address that listeners bind; empty for all.
 	BindAddress string
 	// AdminAddress is "host:port" of the admin endpoint; port 0 for any free one.
@@ -62,7 +64,10 @@ type Options struct {
 	AllowLoopbackUpstreams bool
 	// AllowedOrigins are origins that web pages may come from, besides loopback origins and the Gateway's hostnames.
 	AllowedOrigins []string
-	// DrainTimeout is how long requests in flight may go on once the proxy has been asked to end.
+	// ShutdownDelay is how long the proxy serves on once it has been asked to end, before it drains: the time that others may
+	// need to notice that it should be sent no more requests.
+	ShutdownDelay time.Duration
+	// DrainTimeout is how long requests in flight may go on once the proxy drains.
 	DrainTimeout time.Duration
 	// Limits bound what comes from outside.
 	Limits config.Limits
@@ -94,11 +99,46 @@ func Run(ctx context.Context, o Options) error {
 	adminCtx, endAdmin := context.WithCancel(context.WithoutCancel(ctx))
 	go func() { adminDone <- serveAdmin(adminCtx, admin, plane.data, registry, &o) }()
 
-	watchErr := watch(ctx, o, logr.FromSlogHandler(o.Log.Handler()), plane.data)
+	watchErr := untilLeft(ctx, o.ShutdownDelay, func() {
+		o.Log.Info("Asked to end, serving on until others have noticed", "delay", o.ShutdownDelay.String())
+		plane.data.leave()
+	}, func(ctx context.Context) error {
+		return watch(ctx, o, logr.FromSlogHandler(o.Log.Handler()), plane.data)
+	})
 	plane.data.drain(o.DrainTimeout)
 	endAdmin()
 	err = errors.Join(watchErr, <-adminDone)
 	plane.Close(0)
+	return err
+}
+
+// untilLeft runs until the context has ended and then the delay has passed, at whose beginning it calls leave; or until run
+// returns by itself.
+func untilLeft(ctx context.Context, delay time.Duration, leave func(), run func(context.Context) error) error {
+	running, end := context.WithCancel(context.WithoutCancel(ctx))
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		defer end()
+		select {
+		case <-ctx.Done():
+		case <-running.Done():
+			return
+		}
+		if delay <= 0 {
+			return
+		}
+		leave()
+		timer := time.NewTimer(delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-running.Done():
+		}
+	}()
+	err := run(running)
+	end()
+	<-left
 	return err
 }
 

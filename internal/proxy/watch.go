@@ -18,6 +18,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/go-logr/logr"
@@ -36,11 +37,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/provision"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
 )
 
@@ -52,7 +52,6 @@ func watch(ctx context.Context, o Options, log logr.Logger, data *dataPlane) err
 			return err
 		}
 	}
-	secret := types.NamespacedName{Namespace: o.Gateway.Namespace, Name: provision.SecretName(o.Gateway.Name)}
 	ctrl.SetLogger(log)
 	mgr, err := ctrl.NewManager(o.RestConfig, ctrl.Options{
 		Scheme:                 scheme,
@@ -61,17 +60,15 @@ func watch(ctx context.Context, o Options, log logr.Logger, data *dataPlane) err
 		HealthProbeBindAddress: "0",
 		Controller:             crconfig.Controller{SkipNameValidation: ptr.To(true)},
 		Cache: cache.Options{
-			DefaultTransform: cache.TransformStripManagedFields(),
-			ByObject: map[client.Object]cache.ByObject{
-				&gatewayv1.Gateway{}: only(o.Gateway),
-				&corev1.Secret{}:     only(secret),
-			},
+			DefaultTransform:  cache.TransformStripManagedFields(),
+			DefaultNamespaces: namespaceConfigs(o.WatchNamespaces),
+			ByObject:          map[client.Object]cache.ByObject{&gatewayv1.Gateway{}: only(o.Gateway)},
 		},
 	})
 	if err != nil {
 		return fmt.Errorf("connect to the API server: %w", err)
 	}
-	r := &watcher{Client: mgr.GetClient(), gateway: o.Gateway, secret: secret, data: data}
+	r := &watcher{Client: mgr.GetClient(), gateway: o.Gateway, data: data, polled: newPolled(mgr.GetAPIReader(), o)}
 	if err := r.setup(mgr); err != nil {
 		return fmt.Errorf("set up watches: %w", err)
 	}
@@ -88,39 +85,54 @@ func only(key types.NamespacedName) cache.ByObject {
 	}}
 }
 
+// namespaceConfigs restricts a cache to namespaces; none stands for all.
+func namespaceConfigs(names []string) map[string]cache.Config {
+	if len(names) == 0 {
+		return nil
+	}
+	configs := map[string]cache.Config{}
+	for _, name := range names {
+		configs[name] = cache.Config{}
+	}
+	return configs
+}
+
 // watcher turns any change into one translation of everything: it is cheap, and nothing can be forgotten.
 type watcher struct {
 	client.Client
-	gateway, secret types.NamespacedName
-	data            *dataPlane
+	gateway types.NamespacedName
+	data    *dataPlane
+	polled  *polled
 }
 
 func (w *watcher) setup(mgr manager.Manager) error {
 	toGateway := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
 		return []reconcile.Request{{NamespacedName: w.gateway}}
 	})
-	return ctrl.NewControllerManagedBy(mgr).
+	b := ctrl.NewControllerManagedBy(mgr).
 		Named("proxy").
 		Watches(&gatewayv1.Gateway{}, toGateway).
 		Watches(&gatewayv1.HTTPRoute{}, toGateway).
 		Watches(&gatewayv1.ReferenceGrant{}, toGateway).
 		Watches(&v1alpha1.Backend{}, toGateway).
-		Watches(&corev1.Namespace{}, toGateway).
-		Watches(&corev1.Secret{}, toGateway).
-		Complete(w)
+		WatchesRawSource(source.Channel(w.polled.changed, toGateway))
+	if len(w.polled.namespaceNames) == 0 {
+		b = b.Watches(&corev1.Namespace{}, toGateway)
+	}
+	return errors.Join(mgr.Add(w.polled), b.Complete(w))
 }
 
 // Reconcile gathers, translates and hands over.
 func (w *watcher) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
 	// Without keys from the beginning nothing can be served. Later on, keys that are gone or can't be read are no reason
 	// to end sessions, to stop taking over configurations, or to be unready, as all replicas would be at once.
-	keys, err := w.readKeys(ctx)
+	keys, err := w.polled.keys()
 	switch {
 	case err == nil:
 		w.data.updateKeys(keys)
 	case !w.data.keepKeys(err):
 		w.data.report(err)
-		return ctrl.Result{}, err
+		return ctrl.Result{}, nil // Keys that come wake us.
 	}
 	var gateway gatewayv1.Gateway
 	if err := w.Get(ctx, w.gateway, &gateway); err != nil {
@@ -143,8 +155,14 @@ func (w *watcher) gather(ctx context.Context, gateway *gatewayv1.Gateway) (trans
 		grants     gatewayv1.ReferenceGrantList
 		namespaces corev1.NamespaceList
 	)
+	lists := []client.ObjectList{&routes, &backends, &grants}
+	if len(w.polled.namespaceNames) == 0 {
+		lists = append(lists, &namespaces)
+	} else {
+		namespaces.Items = w.polled.namespaces()
+	}
 	// Nothing is changed in what the cache returns: translate is pure.
-	for _, list := range []client.ObjectList{&routes, &backends, &grants, &namespaces} {
+	for _, list := range lists {
 		if err := w.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 			return translate.Inputs{}, fmt.Errorf("list %T: %w", list, err)
 		}
@@ -153,17 +171,4 @@ func (w *watcher) gather(ctx context.Context, gateway *gatewayv1.Gateway) (trans
 		Gateway: gateway, HTTPRoutes: routes.Items, Backends: backends.Items,
 		ReferenceGrants: grants.Items, Namespaces: namespaces.Items,
 	}, nil
-}
-
-// readKeys returns the session keys of the Gateway's Secret.
-func (w *watcher) readKeys(ctx context.Context) (*session.KeyRing, error) {
-	var secret corev1.Secret
-	if err := w.Get(ctx, w.secret, &secret); err != nil {
-		return nil, fmt.Errorf("get the Secret %s with the session keys: %w", w.secret, err)
-	}
-	keys, err := session.ParseKeyRing(secret.Data[provision.SecretKeySessionKeys])
-	if err != nil {
-		return nil, fmt.Errorf("key ring in the Secret %s, key %s: %w", w.secret, provision.SecretKeySessionKeys, err)
-	}
-	return keys, nil
 }

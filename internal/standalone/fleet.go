@@ -20,12 +20,15 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/evaluate"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/proxy"
 )
@@ -38,13 +41,49 @@ type fleet struct {
 
 	mu     sync.Mutex
 	keys   *session.KeyRing
-	planes map[types.NamespacedName]*proxy.DataPlane
+	planes map[types.NamespacedName]*plane
 	begun  bool // Whether the first manifests have been applied.
 	closed bool
 }
 
+// plane is the data plane of one Gateway.
+type plane struct {
+	*proxy.DataPlane
+	settings settings
+}
+
+// settings are what parameters say about a data plane in place of options. A data plane has them for as long as it lives.
+type settings struct {
+	allowedOrigins []string
+	drainTimeout   time.Duration
+	limits         config.Limits
+}
+
+func (s settings) equal(other settings) bool {
+	return s.drainTimeout == other.drainTimeout && s.limits == other.limits && slices.Equal(s.allowedOrigins, other.allowedOrigins)
+}
+
+// settings returns what holds for a Gateway: what its parameters say, and the options for the rest.
+func (o *Options) settings(g *evaluate.Gateway) settings {
+	s := settings{allowedOrigins: o.AllowedOrigins, drainTimeout: o.DrainTimeout, limits: o.Limits}
+	spec := &g.Parameters.Spec
+	if spec.AllowedOrigins != nil {
+		s.allowedOrigins = spec.AllowedOrigins
+	}
+	if spec.DrainTimeout != nil {
+		s.drainTimeout = spec.DrainTimeout.Duration
+	}
+	if spec.SessionLifetime != nil {
+		s.limits.SessionLifetime = spec.SessionLifetime.Duration
+	}
+	if spec.RequestBodyLimit != nil {
+		s.limits.MaxRequestBody = spec.RequestBodyLimit.Value()
+	}
+	return s
+}
+
 func newFleet(o Options, registry prometheus.Registerer) *fleet {
-	return &fleet{options: o, registry: registry, planes: map[types.NamespacedName]*proxy.DataPlane{}}
+	return &fleet{options: o, registry: registry, planes: map[types.NamespacedName]*plane{}}
 }
 
 // apply serves what the Gateways ask for now. The error is about ports that can't be bound; everything else is served.
@@ -55,6 +94,7 @@ func (f *fleet) apply(state *evaluate.State) error {
 	}
 	for key := range f.planes {
 		if !wanted[key] {
+			f.planes[key].Retire()
 			f.end(key)
 		}
 	}
@@ -65,7 +105,7 @@ func (f *fleet) apply(state *evaluate.State) error {
 		if f.planes[g.Key()] == nil && !g.Accepted.Status {
 			continue
 		}
-		if f.plane(g.Key()).Apply(&g.Config) != nil {
+		if f.plane(g).Apply(&g.Config) != nil {
 			again = append(again, g)
 		}
 	}
@@ -75,7 +115,7 @@ func (f *fleet) apply(state *evaluate.State) error {
 	// A port may only just have been let go of by a Gateway that came later.
 	var errs []error
 	for _, g := range again {
-		if err := f.plane(g.Key()).Apply(&g.Config); err != nil {
+		if err := f.plane(g).Apply(&g.Config); err != nil {
 			errs = append(errs, fmt.Errorf("serve Gateway %s: %w", g.Key(), explainBind(err)))
 		}
 	}
@@ -90,32 +130,38 @@ func explainBind(err error) error {
 	return err
 }
 
-// plane returns the data plane of a Gateway, a new one if there is none yet.
-func (f *fleet) plane(key types.NamespacedName) *proxy.DataPlane {
-	if plane := f.planes[key]; plane != nil {
-		return plane
+// plane returns the data plane of a Gateway: a new one if there is none yet, or if its parameters have changed. Sessions go
+// on in the new one, and requests in flight end in the old one.
+func (f *fleet) plane(g *evaluate.Gateway) *plane {
+	key, wanted := g.Key(), f.options.settings(g)
+	if p := f.planes[key]; p != nil {
+		// Where a Gateway is not accepted, its parameters are those of before.
+		if p.settings.equal(wanted) || !g.Accepted.Status {
+			return p
+		}
+		p.HandOver()
+		f.end(key)
 	}
 	labels := prometheus.Labels{"gateway": key.String()}
-	plane := proxy.NewDataPlane(proxy.Options{
-		BindAddress: f.options.BindAddress, AllowLoopbackUpstreams: true, AllowedOrigins: f.options.AllowedOrigins,
-		Limits: f.options.Limits, Log: f.options.Log.With("gateway", key.String()), Telemetry: f.options.Telemetry,
+	p := &plane{settings: wanted, DataPlane: proxy.NewDataPlane(proxy.Options{
+		BindAddress: f.options.BindAddress, AllowLoopbackUpstreams: true, AllowedOrigins: wanted.allowedOrigins,
+		Limits: wanted.limits, Log: f.options.Log.With("gateway", key.String()), Telemetry: f.options.Telemetry,
 		Version: f.options.Version,
-	}, prometheus.WrapRegistererWith(labels, f.registry))
+	}, prometheus.WrapRegistererWith(labels, f.registry))}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	plane.UpdateKeys(f.keys)
-	f.planes[key] = plane
-	return plane
+	p.UpdateKeys(f.keys)
+	f.planes[key] = p
+	return p
 }
 
-// end ends the data plane of a Gateway that is gone. Its ports are free at once; its requests end by themselves.
+// end ends a data plane that has let go of its ports. Its requests end by themselves.
 func (f *fleet) end(key types.NamespacedName) {
-	plane := f.planes[key]
-	plane.Retire()
+	p := f.planes[key]
 	f.mu.Lock()
 	delete(f.planes, key)
 	f.mu.Unlock()
-	f.ending.Go(func() { plane.Close(f.options.DrainTimeout) })
+	f.ending.Go(func() { p.Close(p.settings.drainTimeout) })
 }
 
 func (f *fleet) updateKeys(keys *session.KeyRing) {
@@ -134,7 +180,7 @@ func (f *fleet) close() {
 	f.planes, f.closed = nil, true
 	f.mu.Unlock()
 	for _, plane := range planes {
-		f.ending.Go(func() { plane.Close(f.options.DrainTimeout) })
+		f.ending.Go(func() { plane.Close(plane.settings.drainTimeout) })
 	}
 	f.ending.Wait()
 }

@@ -36,7 +36,8 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/proxy"
 )
 
-// Options configure what is served from where.
+// Options configure what is served from where. What GatewayParameters say about AllowedOrigins, DrainTimeout and Limits
+// holds in place of these.
 type Options struct {
 	// Source says which files to read.
 	Source manifests.Source

@@ -72,15 +72,9 @@ func (c *Config) serve(listeners []*listener, objects *objects) {
 }
 
 // gatewayAccepted returns the Gateway's condition Accepted. A Gateway with some listeners that are not valid is
-// accepted for the others; ListenersNotValid must be its reason all the same.
+// accepted for the others; ListenersNotValid must be its reason all the same. Parameters are the caller's to look at.
 // https://gateway-api.sigs.k8s.io/reference/spec/#gatewayspec ("Handling indistinct Listeners")
 func gatewayAccepted(gateway *gatewayv1.Gateway, listeners []*listener) Condition {
-	if infrastructure := gateway.Spec.Infrastructure; infrastructure != nil && infrastructure.ParametersRef != nil {
-		ref := infrastructure.ParametersRef
-		return rejected(string(gatewayv1.GatewayReasonInvalidParameters), fmt.Sprintf(
-			"spec.infrastructure.parametersRef: %s %s: parameters of kind %s are not supported: remove the reference",
-			ref.Kind, ref.Name, groupKind(ref.Group, ref.Kind)))
-	}
 	if unsupported := unsupportedAddresses(gateway); unsupported != "" {
 		return rejected(string(gatewayv1.GatewayReasonUnsupportedAddress), unsupported)
 	}

@@ -59,7 +59,8 @@ type Config struct {
 type Result struct {
 	// Config for the data plane.
 	Config Config
-	// Accepted is the Gateway's own condition Accepted, without times.
+	// Accepted is the Gateway's own condition Accepted, without times, as far as its parameters and its class allow: they
+	// are about the proxy, and not looked at here.
 	Accepted Condition
 	// Listeners are the statuses of all the Gateway's listeners, in its order. The conditions Accepted,
 	// ResolvedRefs and Conflicted are decided here; Programmed is for whoever knows what really serves, and is left

@@ -37,35 +37,10 @@ import (
 )
 
 var _ = Describe("Backend", func() {
-	cases, err := loadCases("backend")
-	if err != nil {
-		It("has readable cases", func() { Fail(err.Error()) })
-		return
-	}
-	for _, test := range cases {
-		It(test.name, func(ctx SpecContext) { apply(ctx, test) })
-	}
-
-	It("has a case for every CEL rule of the schema", func() {
-		var wanted strings.Builder
-		for _, test := range cases {
-			wanted.WriteString(strings.Join(test.errors, "\n") + "\n")
-		}
-		messages := celMessages("gateway.kgateway.dev_backends.yaml")
-		Expect(messages).NotTo(BeEmpty())
-		for _, message := range messages {
-			Expect(wanted.String()).To(ContainSubstring(message))
-		}
-	})
+	describeCases("backend", "gateway.kgateway.dev_backends.yaml")
 
 	It("is printed with its type, targets, readiness and age", func(ctx SpecContext) {
-		var columns []string
-		for _, column := range printedColumns(ctx, "backends") {
-			if column.Priority == 0 {
-				columns = append(columns, column.Name)
-			}
-		}
-		Expect(columns).To(Equal([]string{"Name", "Type", "Targets", "Ready", "Age"}))
+		Expect(printedColumns(ctx, "backends")).To(Equal([]string{"Name", "Type", "Targets", "Ready", "Age"}))
 	})
 
 	It("has a short name and categories", func() {
@@ -102,6 +77,30 @@ var _ = Describe("Backend", func() {
 	})
 })
 
+// describeCases makes a spec of each manifest in testdata/<kind>, and one that none of the CRD's CEL rules is without a case.
+func describeCases(kind, crd string) {
+	GinkgoHelper()
+	cases, err := loadCases(kind)
+	if err != nil {
+		It("has readable cases", func() { Fail(err.Error()) })
+		return
+	}
+	for _, test := range cases {
+		It(test.name, func(ctx SpecContext) { apply(ctx, test) })
+	}
+	It("has a case for every CEL rule of the schema", func() {
+		var wanted strings.Builder
+		for _, test := range cases {
+			wanted.WriteString(strings.Join(test.errors, "\n") + "\n")
+		}
+		messages := celMessages(crd)
+		Expect(messages).NotTo(BeEmpty())
+		for _, message := range messages {
+			Expect(wanted.String()).To(ContainSubstring(message))
+		}
+	})
+}
+
 // apply creates the object as kubectl does, with strict field validation, and compares the answer.
 func apply(ctx context.Context, test testCase) {
 	warnings := &warningRecorder{}
@@ -128,8 +127,8 @@ func apply(ctx context.Context, test testCase) {
 	}
 }
 
-// printedColumns returns the columns that kubectl get shows.
-func printedColumns(ctx context.Context, resource string) []metav1.TableColumnDefinition {
+// printedColumns returns the names of the columns that kubectl get shows.
+func printedColumns(ctx context.Context, resource string) []string {
 	content, err := discovery.NewDiscoveryClientForConfigOrDie(cfg).RESTClient().Get().
 		AbsPath("/apis", v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version, resource).
 		SetHeader("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").
@@ -137,7 +136,13 @@ func printedColumns(ctx context.Context, resource string) []metav1.TableColumnDe
 	Expect(err).NotTo(HaveOccurred())
 	var table metav1.Table
 	Expect(json.Unmarshal(content, &table)).To(Succeed())
-	return table.ColumnDefinitions
+	var columns []string
+	for _, column := range table.ColumnDefinitions {
+		if column.Priority == 0 {
+			columns = append(columns, column.Name)
+		}
+	}
+	return columns
 }
 
 // warningRecorder keeps the warnings of the API server's answers.

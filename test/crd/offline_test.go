@@ -17,6 +17,7 @@ limitations under the License.
 package crd
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +27,7 @@ import (
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/manifests"
 )
 
@@ -34,22 +36,24 @@ import (
 // say is told at once, about other fields than those that are refused already; and an unknown field comes with the one
 // that was probably meant.
 func TestOfflineAgreesWithTheAPIServer(t *testing.T) {
-	cases, err := loadCases("backend")
-	if err != nil {
-		t.Fatal(err)
-	}
 	parser, err := manifests.NewParser(manifests.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, test := range cases {
-		t.Run(test.name, func(t *testing.T) { checkOffline(t, parser, test) })
+	for _, kind := range []string{v1alpha1.KindBackend, v1alpha1.KindGatewayParameters} {
+		cases, err := loadCases(strings.ToLower(kind))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range cases {
+			t.Run(kind+"/"+test.name, func(t *testing.T) { checkOffline(t, parser, kind, test) })
+		}
 	}
 }
 
-func checkOffline(t *testing.T, parser *manifests.Parser, test testCase) {
+func checkOffline(t *testing.T, parser *manifests.Parser, kind string, test testCase) {
 	g := NewWithT(t)
-	path := filepath.Join("testdata", "backend", test.name+".yaml")
+	path := filepath.Join("testdata", strings.ToLower(kind), test.name+".yaml")
 	content, err := os.ReadFile(path)
 	g.Expect(err).NotTo(HaveOccurred())
 	set, findings := parser.Parse([]manifests.File{{Name: path, Data: content}})
@@ -58,7 +62,7 @@ func checkOffline(t *testing.T, parser *manifests.Parser, test testCase) {
 	for i := range findings {
 		f := &findings[i]
 		g.Expect(f.Line).To(BeNumerically("<=", strings.Count(string(content), "\n")), "%v", f)
-		g.Expect(f.Line).To(BeNumerically(">=", slices.Index(strings.Split(string(content), "\n"), "kind: Backend")), "%v", f)
+		g.Expect(f.Line).To(BeNumerically(">=", slices.Index(strings.Split(string(content), "\n"), "kind: "+kind)), "%v", f)
 		switch f.Severity {
 		case manifests.Error:
 			errs[f.Layer] = append(errs[f.Layer], f.Message)
@@ -71,7 +75,7 @@ func checkOffline(t *testing.T, parser *manifests.Parser, test testCase) {
 	case "":
 		g.Expect(errs).To(BeEmpty())
 	case byDecoding:
-		g.Expect(strictDecodingError(errs[manifests.LayerDecoding])).To(Equal(test.errors))
+		g.Expect(strictDecodingError(kind, errs[manifests.LayerDecoding])).To(Equal(test.errors))
 	case bySchema:
 		g.Expect(errs).NotTo(HaveKey(manifests.LayerDecoding))
 		g.Expect(errs[manifests.LayerSchema]).To(ConsistOf(test.errors))
@@ -87,11 +91,12 @@ func checkOffline(t *testing.T, parser *manifests.Parser, test testCase) {
 }
 
 // strictDecodingError returns what the API server says of unknown fields, which is the same without the hints.
-func strictDecodingError(messages []string) []string {
+func strictDecodingError(kind string, messages []string) []string {
 	fields := make([]string, 0, len(messages))
 	for _, message := range messages {
 		field, _, _ := strings.Cut(message, `": `)
 		fields = append(fields, strings.TrimSuffix(field, `"`)+`"`)
 	}
-	return []string{`Backend in version "v1alpha1" cannot be handled as a Backend: strict decoding error: ` + strings.Join(fields, ", ")}
+	return []string{fmt.Sprintf(`%s in version "v1alpha1" cannot be handled as a %[1]s: strict decoding error: %s`,
+		kind, strings.Join(fields, ", "))}
 }

@@ -108,6 +108,7 @@ func startWebhooks(scheme *runtime.Scheme, hooks *envtest.WebhookInstallOptions)
 	})
 	Expect(err).NotTo(HaveOccurred())
 	Expect(webhookv1alpha1.SetupBackendWebhookWithManager(mgr, validate.Options{})).To(Succeed())
+	Expect(webhookv1alpha1.SetupGatewayParametersWebhookWithManager(mgr)).To(Succeed())
 
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

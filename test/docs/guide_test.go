@@ -56,7 +56,7 @@ func glob(t *testing.T, pattern string) []string {
 }
 
 func TestGuideNamesEveryReasonConditionAndWellKnownName(t *testing.T) {
-	text, sessions := read(t, guide), read(t, "docs/sessions.md")
+	text, sessions, parameters := read(t, guide), read(t, "docs/sessions.md"), read(t, parametersGuide)
 	for _, file := range []string{"api/v1alpha1/conditions.go", "api/v1alpha1/well_known.go"} {
 		for name, value := range constants(t, file) {
 			// These are names of the Gateway API's objects, and no matter of Backends.
@@ -64,8 +64,11 @@ func TestGuideNamesEveryReasonConditionAndWellKnownName(t *testing.T) {
 				continue
 			}
 			text, guide := text, guide
-			if strings.HasPrefix(name, "Gateway") {
+			switch {
+			case strings.HasPrefix(name, "Gateway"):
 				text, guide = sessions, "docs/sessions.md"
+			case strings.HasPrefix(name, "Proxy"):
+				text, guide = parameters, parametersGuide
 			}
 			if !regexp.MustCompile("`[^`]*" + regexp.QuoteMeta(value) + "[^`]*`").MatchString(text) {
 				t.Errorf("%s does not mention `%s` (%s of %s)", guide, value, name, file)
@@ -100,12 +103,8 @@ func constants(t *testing.T, file string) map[string]string {
 
 func TestGuideNamesEveryFieldAndValueOfTheSpec(t *testing.T) {
 	g := NewWithT(t)
-	var crd map[string]any
-	g.Expect(yaml.Unmarshal([]byte(read(t, "config/crd/bases/gateway.kgateway.dev_backends.yaml")), &crd)).To(Succeed())
-	version := crd["spec"].(map[string]any)["versions"].([]any)[0].(map[string]any)
-	properties := version["schema"].(map[string]any)["openAPIV3Schema"].(map[string]any)["properties"].(map[string]any)
 	names := map[string]bool{}
-	fieldsAndValues(properties["spec"].(map[string]any), names)
+	fieldsAndValues(specSchema(t, "config/crd/bases/gateway.kgateway.dev_backends.yaml"), names)
 	g.Expect(len(names)).To(BeNumerically(">", 15))
 	text := read(t, guide)
 	for name := range names {
@@ -113,6 +112,16 @@ func TestGuideNamesEveryFieldAndValueOfTheSpec(t *testing.T) {
 			t.Errorf("%s does not mention `%s`", guide, name)
 		}
 	}
+}
+
+// specSchema returns the schema of a CRD's spec.
+func specSchema(t *testing.T, file string) map[string]any {
+	t.Helper()
+	var crd map[string]any
+	NewWithT(t).Expect(yaml.Unmarshal([]byte(read(t, file)), &crd)).To(Succeed())
+	version := crd["spec"].(map[string]any)["versions"].([]any)[0].(map[string]any)
+	properties := version["schema"].(map[string]any)["openAPIV3Schema"].(map[string]any)["properties"].(map[string]any)
+	return properties["spec"].(map[string]any)
 }
 
 // fieldsAndValues collects the names of a schema's fields and the values of its enumerations. Label selectors are

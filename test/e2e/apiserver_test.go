@@ -36,7 +36,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/provision"
 )
 
 // managerUser is who the manager is to the API server: somebody with no other rights than those of
@@ -98,32 +97,21 @@ func startAPIServer() *apiServer {
 	return a
 }
 
-// grantManagerRole gives the manager the ClusterRole that it has in a cluster, and the right that each proxy has there
-// besides: to watch the one Secret of its Gateway. Proxies that are child processes share the manager's credentials.
+// grantManagerRole gives the manager the ClusterRole that it has in a cluster. Proxies that are child processes share the
+// manager's credentials.
 func (a *apiServer) grantManagerRole() {
 	GinkgoHelper()
 	manifest, err := os.ReadFile(repository("config", "rbac", "role.yaml"))
 	Expect(err).NotTo(HaveOccurred())
-	var manager rbacv1.ClusterRole
-	Expect(yaml.UnmarshalStrict(manifest, &manager)).To(Succeed())
-	Expect(manager.Rules).NotTo(BeEmpty())
-	proxy := rbacv1.ClusterRole{
-		ObjectMeta: metav1.ObjectMeta{Name: "proxy-of-agentgateway"},
-		Rules: []rbacv1.PolicyRule{{
-			APIGroups:     []string{""},
-			Resources:     []string{"secrets"},
-			ResourceNames: []string{provision.SecretName("agentgateway")},
-			Verbs:         []string{"get", "list", "watch"},
-		}},
-	}
-	for _, role := range []*rbacv1.ClusterRole{&manager, &proxy} {
-		Expect(a.Create(context.Background(), role)).To(Succeed())
-		Expect(a.Create(context.Background(), &rbacv1.ClusterRoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Name: role.Name},
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
-			Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: managerUser}},
-		})).To(Succeed())
-	}
+	var role rbacv1.ClusterRole
+	Expect(yaml.UnmarshalStrict(manifest, &role)).To(Succeed())
+	Expect(role.Rules).NotTo(BeEmpty())
+	Expect(a.Create(context.Background(), &role)).To(Succeed())
+	Expect(a.Create(context.Background(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: role.Name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: managerUser}},
+	})).To(Succeed())
 }
 
 // kubectl runs kubectl as an administrator, with input as its standard input, and returns all that it printed.

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package manifests
+package fieldcheck
 
 import (
 	"fmt"
@@ -27,15 +27,23 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// fieldTree knows which fields there can be below a place of an object.
-type fieldTree interface {
+// Tree knows which fields there can be below a place of an object.
+type Tree interface {
 	// names returns the fields of an object, sorted; none for anything else.
 	names() []string
 	// child returns what is below a field, or nil.
-	child(name string) fieldTree
+	child(name string) Tree
 	// item returns what the items of a list are, or nil.
-	item() fieldTree
+	item() Tree
 }
+
+// TreeOfSchema returns the fields of a CRD's schema.
+func TreeOfSchema(root *structuralschema.Structural) Tree {
+	return schemaTree{schema: root, root: true}
+}
+
+// TreeOfType returns the fields of a Go type, as JSON has them.
+func TreeOfType(t reflect.Type) Tree { return typeTree{t} }
 
 // schemaTree is the fields of a CRD's schema.
 type schemaTree struct {
@@ -45,7 +53,7 @@ type schemaTree struct {
 
 func (t schemaTree) names() []string { return slices.Sorted(maps.Keys(t.schema.Properties)) }
 
-func (t schemaTree) child(name string) fieldTree {
+func (t schemaTree) child(name string) Tree {
 	if t.root && name == "metadata" {
 		return typeTree{reflect.TypeFor[metav1.ObjectMeta]()}
 	}
@@ -58,7 +66,7 @@ func (t schemaTree) child(name string) fieldTree {
 	return nil
 }
 
-func (t schemaTree) item() fieldTree {
+func (t schemaTree) item() Tree {
 	if t.schema.Items == nil {
 		return nil
 	}
@@ -77,7 +85,7 @@ func (t typeTree) names() []string {
 	return slices.Sorted(maps.Keys(jsonFields(t.Type)))
 }
 
-func (t typeTree) child(name string) fieldTree {
+func (t typeTree) child(name string) Tree {
 	switch t.Kind() {
 	case reflect.Struct:
 		if field, found := jsonFields(t.Type)[name]; found && !isOpaque(t.Type) {
@@ -89,7 +97,7 @@ func (t typeTree) child(name string) fieldTree {
 	return nil
 }
 
-func (t typeTree) item() fieldTree {
+func (t typeTree) item() Tree {
 	if t.Kind() != reflect.Slice {
 		return nil
 	}
@@ -97,7 +105,7 @@ func (t typeTree) item() fieldTree {
 }
 
 // descend follows a field path as far as the tree goes.
-func descend(tree fieldTree, path string) fieldTree {
+func descend(tree Tree, path string) Tree {
 	for tree != nil && path != "" {
 		if path[0] == '[' {
 			_, rest, _ := strings.Cut(path, "]")
@@ -117,8 +125,8 @@ func descend(tree fieldTree, path string) fieldTree {
 // maxListed is how many fields are listed where none resembles the unknown one.
 const maxListed = 16
 
-// unknownField returns what to say about a field that there is not, and the path of the field that was probably meant.
-func unknownField(root fieldTree, path string) (message, meant string) {
+// UnknownField returns what to say about a field that there is not, and the path of the field that was probably meant.
+func UnknownField(root Tree, path string) (message, meant string) {
 	message = fmt.Sprintf("unknown field %q", path)
 	parentPath, name := "", path
 	if dot := strings.LastIndexByte(path, '.'); dot >= 0 {
@@ -129,8 +137,8 @@ func unknownField(root fieldTree, path string) (message, meant string) {
 		return message, ""
 	}
 	names := parent.names()
-	if similar := mostSimilar(name, names); similar != "" {
-		return fmt.Sprintf("%s: did you mean %q?", message, similar), childPath(parentPath, similar)
+	if similar := MostSimilar(name, names); similar != "" {
+		return fmt.Sprintf("%s: did you mean %q?", message, similar), ChildPath(parentPath, similar)
 	}
 	if elsewhere := findElsewhere(root, parent, parentPath, name); elsewhere != "" {
 		return fmt.Sprintf("%s: did you mean %q?", message, elsewhere), elsewhere
@@ -143,11 +151,11 @@ func unknownField(root fieldTree, path string) (message, meant string) {
 
 // findElsewhere looks for a field of that name one or two levels further down, and then further up: who knows a field
 // often misses its place.
-func findElsewhere(root, parent fieldTree, parentPath, name string) string {
+func findElsewhere(root, parent Tree, parentPath, name string) string {
 	for _, child := range parent.names() {
 		if below := parent.child(child); below != nil {
 			if slices.Contains(below.names(), name) {
-				return childPath(childPath(parentPath, child), name)
+				return ChildPath(ChildPath(parentPath, child), name)
 			}
 		}
 	}
@@ -158,21 +166,21 @@ func findElsewhere(root, parent fieldTree, parentPath, name string) string {
 		}
 		for _, grandchild := range below.names() {
 			if further := below.child(grandchild); further != nil && slices.Contains(further.names(), name) {
-				return childPath(childPath(childPath(parentPath, child), grandchild), name)
+				return ChildPath(ChildPath(ChildPath(parentPath, child), grandchild), name)
 			}
 		}
 	}
 	for above := parentPath; above != ""; {
 		above = above[:max(strings.LastIndexAny(above, ".["), 0)]
 		if tree := descend(root, above); tree != nil && slices.Contains(tree.names(), name) {
-			return childPath(above, name)
+			return ChildPath(above, name)
 		}
 	}
 	return ""
 }
 
-// mostSimilar returns the name that was probably meant, or "".
-func mostSimilar(name string, names []string) string {
+// MostSimilar returns the name that was probably meant, or "".
+func MostSimilar(name string, names []string) string {
 	best, bestDistance := "", len(name)
 	lower := strings.ToLower(name)
 	for _, candidate := range names {
@@ -212,4 +220,12 @@ func editDistance(a, b string) int {
 		before, previous, current = previous, current, before
 	}
 	return previous[len(b)]
+}
+
+// ChildPath returns the path of a field below another path, which is empty for the object itself.
+func ChildPath(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
 }

@@ -14,7 +14,9 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package manifests
+// Package fieldcheck compares what a user wrote with the fields that there are, in a Go type or in a CRD's schema, and
+// says of what does not fit where it is and what was probably meant. It is pure.
+package fieldcheck
 
 import (
 	"encoding/base64"
@@ -29,17 +31,20 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// typeProblems compares a value with the Go type that it is to be decoded into, as strict decoding does, but tells
-// all that does not fit instead of the first, and exactly where. What does not fit is made null in the value, so that
-// the rest can be decoded.
-type typeProblems struct {
-	root    fieldTree
-	errs    field.ErrorList
-	unknown []string
+// Types compares values with the Go types that they are to be decoded into, as strict decoding does, but tells all that
+// does not fit instead of the first, and exactly where. What does not fit is made null in the value, so that the rest can
+// be decoded.
+type Types struct {
+	// Patches is whether values are strategic merge patches, which have directives, like $patch, beside the fields.
+	Patches bool
+	// Errs are the values of wrong types that were found.
+	Errs field.ErrorList
+	// Unknown are the paths of the unknown fields that were found. They are deleted from the value.
+	Unknown []string
 }
 
-// check compares one value, at a path. It returns false if the value as a whole does not fit.
-func (p *typeProblems) check(value any, t reflect.Type, path *field.Path) bool {
+// Check compares one value, at a path. It returns false if the value as a whole does not fit.
+func (p *Types) Check(value any, t reflect.Type, path *field.Path) bool {
 	t = indirect(t)
 	switch {
 	case value == nil: // null stands for nothing at all, everywhere.
@@ -60,7 +65,7 @@ func (p *typeProblems) check(value any, t reflect.Type, path *field.Path) bool {
 			return p.refuse(path, typeName(value), "must be a list")
 		}
 		for i, item := range items {
-			if !p.check(item, t.Elem(), path.Index(i)) {
+			if !p.Check(item, t.Elem(), path.Index(i)) {
 				items[i] = nil
 			}
 		}
@@ -71,7 +76,7 @@ func (p *typeProblems) check(value any, t reflect.Type, path *field.Path) bool {
 			return p.refuse(path, typeName(value), "must be an object")
 		}
 		for _, key := range slices.Sorted(maps.Keys(fields)) {
-			if !p.check(fields[key], t.Elem(), path.Key(key)) {
+			if !p.Check(fields[key], t.Elem(), path.Key(key)) {
 				fields[key] = nil
 			}
 		}
@@ -81,7 +86,7 @@ func (p *typeProblems) check(value any, t reflect.Type, path *field.Path) bool {
 	}
 }
 
-func (p *typeProblems) checkStruct(value any, t reflect.Type, path *field.Path) bool {
+func (p *Types) checkStruct(value any, t reflect.Type, path *field.Path) bool {
 	fields, ok := value.(map[string]any)
 	if !ok {
 		return p.refuse(path, typeName(value), "must be an object")
@@ -94,17 +99,18 @@ func (p *typeProblems) checkStruct(value any, t reflect.Type, path *field.Path) 
 		}
 		fieldType, found := known[name]
 		switch {
+		case p.Patches && strings.HasPrefix(name, "$"):
 		case !found:
-			p.unknown = append(p.unknown, child.String())
+			p.Unknown = append(p.Unknown, child.String())
 			delete(fields, name)
-		case !p.check(fields[name], fieldType, child):
+		case !p.Check(fields[name], fieldType, child):
 			fields[name] = nil
 		}
 	}
 	return true
 }
 
-func (p *typeProblems) checkScalar(value any, t reflect.Type, path *field.Path) bool {
+func (p *Types) checkScalar(value any, t reflect.Type, path *field.Path) bool {
 	ok, want := true, ""
 	switch t.Kind() {
 	case reflect.String:
@@ -129,7 +135,7 @@ func (p *typeProblems) checkScalar(value any, t reflect.Type, path *field.Path) 
 }
 
 // checkOpaque asks a type that decodes itself, such as a time or a number or name.
-func (p *typeProblems) checkOpaque(value any, t reflect.Type, path *field.Path) bool {
+func (p *Types) checkOpaque(value any, t reflect.Type, path *field.Path) bool {
 	encoded, err := json.Marshal(value)
 	if err == nil {
 		err = json.Unmarshal(encoded, reflect.New(t).Interface())
@@ -140,8 +146,8 @@ func (p *typeProblems) checkOpaque(value any, t reflect.Type, path *field.Path) 
 	return true
 }
 
-func (p *typeProblems) refuse(path *field.Path, value any, detail string) bool {
-	p.errs = append(p.errs, field.TypeInvalid(path, value, detail))
+func (p *Types) refuse(path *field.Path, value any, detail string) bool {
+	p.Errs = append(p.Errs, field.TypeInvalid(path, value, detail))
 	return false
 }
 

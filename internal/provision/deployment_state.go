@@ -1,0 +1,139 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package provision
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/addresses"
+)
+
+// deploymentProblem returns why a Deployment has not yet a pod of its newest template that is available; empty if it has.
+func deploymentProblem(deployment *appsv1.Deployment) string {
+	if deployment == nil {
+		return "the Deployment has just been made"
+	}
+	status := &deployment.Status
+	old := status.Replicas - status.UpdatedReplicas
+	switch {
+	case status.ObservedGeneration < deployment.Generation:
+		return "the Deployment has just been changed"
+	case deployment.Spec.Replicas != nil && *deployment.Spec.Replicas == 0:
+		return "the Deployment has no replicas: the Gateway is out of service"
+	case status.AvailableReplicas > old: // Even if all old pods are available, a new one is.
+		return ""
+	}
+	for _, conditionType := range []appsv1.DeploymentConditionType{appsv1.DeploymentReplicaFailure, appsv1.DeploymentProgressing} {
+		for _, c := range status.Conditions {
+			failing := c.Status == corev1.ConditionTrue
+			if conditionType == appsv1.DeploymentProgressing {
+				failing = c.Status == corev1.ConditionFalse
+			}
+			if c.Type == conditionType && failing {
+				return printable(fmt.Sprintf("the Deployment fails (%s): %s", c.Reason, c.Message)) + "; " + whereToLook(deployment)
+			}
+		}
+	}
+	if status.AvailableReplicas > 0 {
+		return "the new pods are not available yet, those of before serve on; " + whereToLook(deployment)
+	}
+	return "no pod is available yet; " + whereToLook(deployment)
+}
+
+func whereToLook(deployment *appsv1.Deployment) string {
+	return fmt.Sprintf("`kubectl describe pods -n %s -l %s=%s` says why", deployment.Namespace, gatewayv1.GatewayNameLabelKey,
+		deployment.Spec.Selector.MatchLabels[gatewayv1.GatewayNameLabelKey])
+}
+
+// adminAddresses returns where the admin ports of the pods are that are ready, sorted. The slices are those of the headless
+// Service, which has all pods: whether one is ready, its condition serving says.
+func adminAddresses(endpoints []discoveryv1.EndpointSlice) []netip.AddrPort {
+	var found []netip.AddrPort
+	for i := range endpoints {
+		for _, port := range endpoints[i].Ports {
+			if port.Name == nil || *port.Name != portAdmin || port.Port == nil || *port.Port < 1 || *port.Port > 65535 {
+				continue
+			}
+			for j := range endpoints[i].Endpoints {
+				found = append(found, podAddresses(&endpoints[i].Endpoints[j], uint16(*port.Port))...)
+			}
+		}
+	}
+	slices.SortFunc(found, netip.AddrPort.Compare)
+	return slices.Compact(found)
+}
+
+// podAddresses leaves out addresses that no pod has: who may write EndpointSlices should not have the manager ask others.
+func podAddresses(endpoint *discoveryv1.Endpoint, port uint16) []netip.AddrPort {
+	conditions := &endpoint.Conditions
+	if conditions.Serving == nil || !*conditions.Serving || (conditions.Terminating != nil && *conditions.Terminating) {
+		return nil
+	}
+	var found []netip.AddrPort
+	for _, text := range endpoint.Addresses {
+		if address, err := netip.ParseAddr(text); err == nil && addresses.KindOf(address) == addresses.Ordinary {
+			found = append(found, netip.AddrPortFrom(address, port))
+		}
+	}
+	return found
+}
+
+// gatewayAddresses returns where clients reach a Service: what its load balancer has assigned; else, be it that there is none
+// yet or that the Service is of another type, its addresses in the cluster. The addresses of nodes are not among them.
+func gatewayAddresses(service *corev1.Service, clusterDomain string) []gatewayv1.GatewayStatusAddress {
+	if service == nil {
+		return nil
+	}
+	var found []gatewayv1.GatewayStatusAddress
+	add := func(kind gatewayv1.AddressType, value string) {
+		known := slices.ContainsFunc(found, func(a gatewayv1.GatewayStatusAddress) bool { return a.Value == value })
+		if value != "" && !known && len(found) < maxStatusAddresses {
+			found = append(found, gatewayv1.GatewayStatusAddress{Type: new(kind), Value: value})
+		}
+	}
+	if service.Spec.Type == corev1.ServiceTypeLoadBalancer {
+		for _, ingress := range service.Status.LoadBalancer.Ingress {
+			add(gatewayv1.IPAddressType, ingress.IP)
+			if ingress.IP == "" {
+				add(gatewayv1.HostnameAddressType, ingress.Hostname)
+			}
+		}
+	}
+	if len(found) > 0 {
+		return found
+	}
+	for _, ip := range service.Spec.ClusterIPs {
+		if ip == corev1.ClusterIPNone {
+			host := fmt.Sprintf("%s.%s.svc.%s", service.Name, service.Namespace, strings.TrimSuffix(clusterDomain, "."))
+			add(gatewayv1.HostnameAddressType, host)
+			continue
+		}
+		add(gatewayv1.IPAddressType, ip)
+	}
+	return found
+}
+
+// maxStatusAddresses is how many addresses the Gateway API permits.
+const maxStatusAddresses = 16
