@@ -65,6 +65,8 @@ func TestGuideNamesEveryReasonConditionAndWellKnownName(t *testing.T) {
 			}
 			text, guide := text, guide
 			switch {
+			case name == "GatewayReasonObjectConflict":
+				text, guide = parameters, parametersGuide
 			case strings.HasPrefix(name, "Gateway"):
 				text, guide = sessions, "docs/sessions.md"
 			case strings.HasPrefix(name, "Proxy"):

@@ -191,7 +191,7 @@ func (l *listening) deliver(event *sse.Event) error {
 	var m jsonrpc.Message
 	if len(event.Data) == 0 || !event.IsMessage() || jsonrpc.Scan(event.Data, &m) != nil ||
 		m.Kind != jsonrpc.Notification || !l.modern.wants(m.Method) {
-		return nil //nolint:nilerr // Its params are no object: it is no notification of MCP.
+		return nil
 	}
 	edits, err := jsonrpc.SetMeta(event.Data, &m, jsonrpc.Member{Key: metaSubscriptionID, Value: l.modern.id})
 	if err != nil {
