@@ -102,7 +102,11 @@ func (f *managerFlags) newManager(ctx context.Context, restConfig *rest.Config, 
 	if err := f.checkWebhookCertificate(); err != nil {
 		return nil, err
 	}
-	if err := checkAPIServer(restConfig, log); err != nil {
+	limit := time.Duration(0)
+	if inCluster() {
+		limit = awaitLimit
+	}
+	if err := await(ctx, limit, log, func() error { return checkAPIServer(restConfig, log) }); err != nil {
 		return nil, err
 	}
 	mgr, err := ctrl.NewManager(restConfig, f.managerOptions())
@@ -125,6 +129,7 @@ func (f *managerFlags) managerOptions() ctrl.Options {
 		Scheme: newManagerScheme(),
 		Cache:  controller.CacheOptions(f.watchNamespaces...),
 		// Secrets are read one by one: to cache them would take the right to list every Secret there is.
+		NewClient:               controller.NewClient(f.watchNamespaces...),
 		Client:                  client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
 		Metrics:                 metricsserver.Options{BindAddress: f.metricsAddress},
 		HealthProbeBindAddress:  f.probeAddress,
