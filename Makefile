@@ -14,10 +14,14 @@ MODULE := github.com/dynamic-mcp/dynamic-mcp
 CONTROLLER_GEN_VERSION := v0.23.0
 KUSTOMIZE_VERSION := v5.8.2
 CRD_REF_DOCS_VERSION := v0.3.0
+KO_VERSION := v0.19.1
+KIND_VERSION := v0.33.0
 CONTROLLER_GEN := $(BIN)/controller-gen-$(CONTROLLER_GEN_VERSION)
 KUSTOMIZE := $(BIN)/kustomize-$(KUSTOMIZE_VERSION)
 CRD_REF_DOCS := $(BIN)/crd-ref-docs-$(CRD_REF_DOCS_VERSION)
 GOLANGCI_LINT := $(BIN)/golangci-lint
+KO := $(BIN)/ko-$(KO_VERSION)
+KIND := $(BIN)/kind-$(KIND_VERSION)
 
 # What version the binary says it is.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -35,6 +39,9 @@ WINDOW ?= 1s
 CELLS ?= .*
 TARGETS ?= .*
 BENCHFLAGS ?=
+# Of the images: the name, and the architectures that `make image` builds.
+IMG ?= dynamic-mcp:dev
+ARCHS ?= amd64 arm64
 # Of `make run`: where the gateway and the two sample servers listen. From the command line only: PORT is a usual
 # environment variable.
 PORT = 8080
@@ -81,6 +88,10 @@ test: ## Run every test: unit, golden, CRD, envtest and end-to-end (PKG, TESTFLA
 test-conformance: ## Of `make test`, the official MCP conformance suite alone, with what passes (TESTFLAGS).
 	@go test -race -v -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./test/conformance
 
+.PHONY: test-e2e
+test-e2e: $(KUSTOMIZE) $(KO) ## The user stories in pods: on kind if Docker runs, else on hack/cluster, or by KUBECONFIG and IMAGE_LOAD_COMMAND (KEEP, TESTFLAGS).
+	@BIN=$(BIN) KIND=$(KIND) KUSTOMIZE=$(KUSTOMIZE) hack/e2e.sh $(TESTFLAGS)
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME each (default 30s).
 	@FUZZTIME=$(FUZZTIME) hack/fuzz.sh
@@ -99,6 +110,20 @@ envtest: ## Print the folder of kube-apiserver, etcd and kubectl (KUBEBUILDER_AS
 .PHONY: clean
 clean: ## Remove bin/ and what tests leave. The caches of Go and of envtest stay.
 	rm -rf $(BIN) dist cover.out
+
+##@ Images
+
+.PHONY: image
+image: $(KO) ## Build bin/image-<arch>.tar and bin/sbom-<arch>.spdx.json, without Docker and without a registry (IMG, ARCHS).
+	@KO=$(KO) VERSION='$(VERSION)' hack/image.sh '$(IMG)' $(BIN) $(ARCHS)
+
+.PHONY: sbom
+sbom: image ## The same: the SBOM (SPDX) of an image is made with it.
+	@ls $(foreach arch,$(ARCHS),$(BIN)/sbom-$(arch).spdx.json)
+
+.PHONY: docker-build
+docker-build: ## Build the image with Docker (IMG).
+	docker build --build-arg VERSION='$(VERSION)' -t '$(IMG)' .
 
 ##@ Code
 
@@ -162,7 +187,7 @@ run-manager: build ## Run the manager on this machine, with each Gateway's proxy
 ##@ Tools
 
 .PHONY: tools
-tools: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(KUSTOMIZE) $(GOLANGCI_LINT) ## Build the tools into bin/.
+tools: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(KUSTOMIZE) $(GOLANGCI_LINT) $(KO) ## Build the tools into bin/.
 
 # go-tool NAME, PACKAGE, VERSION: the file's name has the version, so that a new pin is a new file.
 define go-tool
@@ -173,6 +198,8 @@ $(BIN)/$(1)-$(3):
 endef
 
 $(eval $(call go-tool,controller-gen,sigs.k8s.io/controller-tools/cmd/controller-gen,$(CONTROLLER_GEN_VERSION)))
+$(eval $(call go-tool,ko,github.com/google/ko,$(KO_VERSION)))
+$(eval $(call go-tool,kind,sigs.k8s.io/kind,$(KIND_VERSION)))
 $(eval $(call go-tool,kustomize,sigs.k8s.io/kustomize/kustomize/v5,$(KUSTOMIZE_VERSION)))
 $(eval $(call go-tool,crd-ref-docs,github.com/elastic/crd-ref-docs,$(CRD_REF_DOCS_VERSION)))
 

@@ -48,6 +48,8 @@ const (
 	flagHealthProbe       = "health-probe-bind-address"
 	flagEnableWebhooks    = "enable-webhooks"
 	flagWebhookCertDir    = "webhook-cert-dir"
+	flagWebhookCertSource = "webhook-cert-source"
+	flagWebhookSecret     = "webhook-cert-secret"
 	flagLogFormat         = "log-format"
 	flagKeyRotation       = "session-key-rotation"
 	flagProxyImage        = "proxy-image"
@@ -75,10 +77,13 @@ type managerFlags struct {
 	leaderElect             bool
 	leaderElectionNamespace string
 
-	enableWebhooks bool
-	webhookCertDir string
-	webhookHost    string
-	webhookPort    int
+	enableWebhooks       bool
+	webhookCertSource    string
+	webhookCertDir       string
+	webhookSecret        string
+	webhookConfiguration string
+	webhookHost          string
+	webhookPort          int
 
 	logLevel  string
 	logFormat string
@@ -140,12 +145,7 @@ func (f *managerFlags) register(command *cobra.Command) {
 	s.StringVar(&f.leaderElectionNamespace, "leader-election-namespace", "",
 		"namespace of the lease; default: the namespace that this runs in, so it is needed outside a cluster")
 
-	s.BoolVar(&f.enableWebhooks, flagEnableWebhooks, false,
-		"serve the admission webhooks (default: on if --webhook-cert-dir is set, because they need a certificate)")
-	s.StringVar(&f.webhookCertDir, flagWebhookCertDir, "",
-		"directory with tls.crt and tls.key for the webhooks; read again when they change")
-	s.StringVar(&f.webhookHost, "webhook-host", "", "host name or IP address that the webhooks bind (default: all)")
-	s.IntVar(&f.webhookPort, "webhook-port", 9443, "port that the webhooks bind")
+	f.registerWebhooks(s)
 
 	s.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error; for subprocess proxies too")
 	s.StringVar(&f.logFormat, flagLogFormat, "json",
@@ -170,9 +170,7 @@ func (f *managerFlags) complete(changed func(flag string) bool) error {
 			f.logFormat = "text"
 		}
 	}
-	if !changed(flagEnableWebhooks) {
-		f.enableWebhooks = f.webhookCertDir != ""
-	}
+	f.completeWebhooks(changed)
 	_, logErr := newManagerLogger(io.Discard, f.logLevel, f.logFormat)
 	return errors.Join(
 		f.checkProxyRuntime(),
@@ -203,21 +201,6 @@ func (f *managerFlags) checkProxyRuntime() error {
 		return fmt.Errorf("--proxy-bind-address must be an IP address, like 127.0.0.1 or 0.0.0.0, not %q", f.proxyBindAddress)
 	}
 	return nil
-}
-
-func (f *managerFlags) checkWebhooks() error {
-	var errs []error
-	if f.enableWebhooks && f.webhookCertDir == "" {
-		errs = append(errs, fmt.Errorf("--%s needs --%s: a directory with the certificate tls.crt and its key tls.key, "+
-			"because the API server calls webhooks with TLS only", flagEnableWebhooks, flagWebhookCertDir))
-	}
-	if f.webhookPort < 1 || f.webhookPort > 65535 {
-		errs = append(errs, fmt.Errorf("--webhook-port must be 1 to 65535, not %d", f.webhookPort))
-	}
-	if host := f.webhookHost; host != "" && !isHost(host) {
-		errs = append(errs, fmt.Errorf("--webhook-host must be a host name or an IP address, not %q", host))
-	}
-	return errors.Join(errs...)
 }
 
 func checkBindAddress(flag, address string) error {

@@ -22,8 +22,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -38,15 +36,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/controller-runtime/pkg/webhook"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/controller"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/resolve"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/validate"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/version"
-	webhookv1alpha1 "github.com/dynamic-mcp/dynamic-mcp/internal/webhook/v1alpha1"
 )
 
 const (
@@ -87,21 +82,24 @@ func (f *managerFlags) run(ctx context.Context, stderr io.Writer) error {
 		return err
 	}
 	rest.AddUserAgent(restConfig, "dynamic-mcp-manager/"+version.String())
-	mgr, err := f.newManager(ctx, restConfig, log)
+	hooks, err := f.newWebhooks()
 	if err != nil {
 		return err
 	}
-	if err := f.setUp(ctx, mgr, stderr, log); err != nil {
+	mgr, err := f.newManager(ctx, restConfig, hooks, log)
+	if err != nil {
+		return err
+	}
+	if err := f.setUp(ctx, mgr, hooks, stderr, log); err != nil {
 		return err
 	}
 	return mgr.Start(ctx)
 }
 
 // newManager returns a manager for an API server that answers and has the CRDs.
-func (f *managerFlags) newManager(ctx context.Context, restConfig *rest.Config, log logr.Logger) (ctrl.Manager, error) {
-	if err := f.checkWebhookCertificate(); err != nil {
-		return nil, err
-	}
+func (f *managerFlags) newManager(
+	ctx context.Context, restConfig *rest.Config, hooks *webhooks, log logr.Logger,
+) (ctrl.Manager, error) {
 	limit := time.Duration(0)
 	if inCluster() {
 		limit = awaitLimit
@@ -109,7 +107,7 @@ func (f *managerFlags) newManager(ctx context.Context, restConfig *rest.Config, 
 	if err := await(ctx, limit, log, func() error { return checkAPIServer(restConfig, log) }); err != nil {
 		return nil, err
 	}
-	mgr, err := ctrl.NewManager(restConfig, f.managerOptions())
+	mgr, err := ctrl.NewManager(restConfig, f.managerOptions(hooks))
 	if err != nil {
 		if f.leaderElect && f.leaderElectionNamespace == "" {
 			return nil, fmt.Errorf("set up the manager (outside a cluster, --leader-elect needs --leader-election-namespace): %w", err)
@@ -124,7 +122,7 @@ func (f *managerFlags) newManager(ctx context.Context, restConfig *rest.Config, 
 	return mgr, nil
 }
 
-func (f *managerFlags) managerOptions() ctrl.Options {
+func (f *managerFlags) managerOptions(hooks *webhooks) ctrl.Options {
 	options := ctrl.Options{
 		Scheme: newManagerScheme(),
 		Cache:  controller.CacheOptions(f.watchNamespaces...),
@@ -142,16 +140,14 @@ func (f *managerFlags) managerOptions() ctrl.Options {
 	if f.metricsAddress == "" {
 		options.Metrics.BindAddress = addressOff
 	}
-	if f.enableWebhooks {
-		options.WebhookServer = webhook.NewServer(webhook.Options{
-			Host: f.webhookHost, Port: f.webhookPort, CertDir: f.webhookCertDir,
-		})
+	if hooks != nil {
+		options.WebhookServer = hooks.server
 	}
 	return options
 }
 
 // setUp adds to the manager everything that it runs.
-func (f *managerFlags) setUp(ctx context.Context, mgr ctrl.Manager, stderr io.Writer, log logr.Logger) error {
+func (f *managerFlags) setUp(ctx context.Context, mgr ctrl.Manager, hooks *webhooks, stderr io.Writer, log logr.Logger) error {
 	proxies, err := f.newProxies(ctx, mgr, stderr, log)
 	if err != nil {
 		return fmt.Errorf("set up proxies: %w", err)
@@ -170,14 +166,8 @@ func (f *managerFlags) setUp(ctx context.Context, mgr ctrl.Manager, stderr io.Wr
 	if err := controller.SetupWithManager(mgr, options, proxies, proxies.Events()); err != nil {
 		return fmt.Errorf("set up controllers: %w", err)
 	}
-	if f.enableWebhooks {
-		options := validate.Options{AllowLoopback: f.subprocess(), ClusterDomain: f.clusterDomain}
-		if err := errors.Join(webhookv1alpha1.SetupBackendWebhookWithManager(mgr, options),
-			webhookv1alpha1.SetupGatewayParametersWebhookWithManager(mgr)); err != nil {
-			return fmt.Errorf("set up webhooks: %w", err)
-		}
-	} else {
-		log.Info("Webhooks are off, because there is no --webhook-cert-dir; controllers report in status what webhooks would refuse")
+	if err := f.setUpWebhooks(mgr, hooks, log); err != nil {
+		return err
 	}
 	return f.addProbes(mgr)
 }
@@ -195,22 +185,7 @@ func (f *managerFlags) addProbes(mgr ctrl.Manager) error {
 			return nil
 		}),
 	}
-	if f.enableWebhooks {
-		errs = append(errs, mgr.AddReadyzCheck("webhooks", mgr.GetWebhookServer().StartedChecker()))
-	}
 	return errors.Join(errs...)
-}
-
-func (f *managerFlags) checkWebhookCertificate() error {
-	if !f.enableWebhooks {
-		return nil
-	}
-	for _, name := range []string{"tls.crt", "tls.key"} {
-		if _, err := os.Stat(filepath.Join(f.webhookCertDir, name)); err != nil {
-			return fmt.Errorf("--%s must have the files tls.crt and tls.key: %w", flagWebhookCertDir, err)
-		}
-	}
-	return nil
 }
 
 // checkAPIServer says so once when the API server does not answer, before everything else would say it.

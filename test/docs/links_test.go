@@ -46,8 +46,8 @@ var (
 	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
 	// notInAnchor is what GitHub leaves out of a heading's anchor.
 	notInAnchor = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
-	makeCommand = regexp.MustCompile("(?m)(?:^\\$ |`)make((?: [a-z][a-z-]*)+)")
-	makeTarget  = regexp.MustCompile(`(?m)^([a-z][a-z-]*):`)
+	makeCommand = regexp.MustCompile("(?m)(?:^\\$ |`)make((?: [a-z][a-z0-9-]*)+)")
+	makeTarget  = regexp.MustCompile(`(?m)^([a-z][a-z0-9-]*):`)
 )
 
 func TestLinksLeadSomewhere(t *testing.T) {

@@ -155,7 +155,8 @@ func (s *Server) probe(ctx context.Context, t *target) (era, error) {
 		return eraUnknown, err
 	}
 	defer closeBody(response)
-	if status := response.StatusCode; status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout {
+	switch response.StatusCode {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return eraUnknown, &upstream.Error{Target: t.Name, Reason: statusError(response).Error()} // There is nobody to answer.
 	}
 	// A legacy server may have taken the probe for the begin of a session.

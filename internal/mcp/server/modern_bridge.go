@@ -149,7 +149,9 @@ var errClientGone = fmt.Errorf("the client has gone: %w", context.Canceled)
 
 // beginBridged sends a request to a legacy target.
 func (x *exchange) beginBridged(t *target, body []byte) (*bridgedCall, error) {
-	c := &bridgedCall{Server: x.Server, target: t, digest: x.digest(), incoming: make(chan incoming), answering: make(chan struct{}, maxAnswering)}
+	c := &bridgedCall{
+		Server: x.Server, target: t, digest: x.digest(), incoming: make(chan incoming), answering: make(chan struct{}, maxAnswering),
+	}
 	c.ctx, c.cancel = context.WithCancelCause(x.running)
 	if err := c.open(x); err != nil {
 		c.cancel(err)

@@ -142,7 +142,7 @@ func TestQuestionsOfALegacyServerAreAskedInARoundTrip(t *testing.T) {
 		"elicitation": {askName, `{"method":"elicitation/create","params":{"message":"Your n\u0061me?","requestedSchema":{"zz":1}}}`,
 			`{"action":"accept","content":{"name":"\u00e9","n":9007199254740993}}`, `9007199254740993 {"action":"accept","content":{"name":"\u00e9","n":9007199254740993}}`},
 		"sampling": {askModel, `{"method":"sampling/createMessage","params":{"maxTokens":10}}`, `{"role":"assistant"}`, `"s" {"role":"assistant"}`},
-		"roots":    {askRoots, `{"method":"roots/list"}`, `{"roots":[]}`, `0 {"roots":[]}`},
+		"roots":    {askRoots, `{"method":"roots/list","params":{}}`, `{"roots":[]}`, `0 {"roots":[]}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := newFakeServer(t).asking(test.question)

@@ -82,14 +82,18 @@ func (x *exchange) listenModern() {
 
 // readFilter reads what the client wants to hear of.
 func (x *exchange) readFilter(m *modernListener, cs *clientSession) *jsonrpc.Error {
-	invalid := &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: "Invalid params: subscriptions/listen needs notifications, an object"}
+	invalid := &jsonrpc.Error{
+		Code: jsonrpc.CodeInvalidParams, Message: "Invalid params: subscriptions/listen needs notifications, an object",
+	}
 	var filter [1]jsonrpc.Span
 	if jsonrpc.Lookup(x.body, x.message.Params, []string{"notifications"}, filter[:]) != nil || filter[0].Empty() ||
 		x.body[filter[0].Start] != '{' {
 		return invalid
 	}
 	var fields [4]jsonrpc.Span
-	members := []string{listenNotifications[0].member, listenNotifications[1].member, listenNotifications[2].member, "resourceSubscriptions"}
+	members := []string{
+		listenNotifications[0].member, listenNotifications[1].member, listenNotifications[2].member, "resourceSubscriptions",
+	}
 	if jsonrpc.Lookup(x.body, filter[0], members, fields[:]) != nil {
 		return invalid
 	}

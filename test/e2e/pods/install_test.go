@@ -1,0 +1,179 @@
+/*
+Copyright 2026 The Dynamic MCP Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package pods
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+const (
+	// systemNamespace is where config/default puts the manager.
+	systemNamespace = "dynamic-mcp-system"
+	managerName     = "dynamic-mcp-controller-manager"
+	managerObject   = "deployment/" + managerName
+)
+
+// installed tells whether the system is in the cluster, or was begun to be installed.
+var installed bool
+
+// failedInstall keeps all stories from waiting for what the first one has waited for in vain.
+var failedInstall bool
+
+// before is what was in the cluster before the installation.
+var before []string
+
+// install installs the system as its users do, and applies the walkthrough. Each story that needs it calls it; the first
+// one does it.
+func install(ctx context.Context) {
+	GinkgoHelper()
+	if failedInstall {
+		Skip("the installation failed in an earlier story")
+	}
+	if installed {
+		return
+	}
+	installed, failedInstall = true, true
+	before = k.inventory(ctx)
+	run(ctx, repository("hack", "install.sh"), "install")
+	output, err := k.kubectl(ctx, kustomize(ctx, "config", "default"), "apply", "--server-side", "-f", "-")
+	Expect(err).NotTo(HaveOccurred(), output)
+	k.rolledOut(ctx, systemNamespace, managerObject)
+	Eventually(func() (string, error) {
+		return k.kubectl(ctx, "", "get", "gatewayclass", "agentgateway", "--no-headers")
+	}).WithContext(ctx).Should(MatchRegexp(`^agentgateway\s+dynamic-mcp.dev/gateway\s+True\s`))
+	for _, file := range []string{"backend.yaml", "gateway.yaml", "httproute.yaml"} {
+		// Pods are ready before the API server knows the webhooks' certificate.
+		Eventually(k.kubectl).WithContext(ctx).WithArguments("", "apply", "-f", walkthrough(file)).ShouldNot(BeEmpty())
+	}
+	k.wait(ctx, "default", "gateway/agentgateway", "condition=Programmed")
+	k.rolledOut(ctx, "default", "deployment/agentgateway")
+	failedInstall = false
+}
+
+// uninstall removes the system in the order that users are told to: first what they made, then what makes it work. The
+// CRDs of the Gateway API, which others may use, are removed last.
+func uninstall(ctx context.Context) {
+	GinkgoHelper()
+	for _, file := range []string{"httproute.yaml", "gateway.yaml", "backend.yaml"} {
+		k.mustKubectl(ctx, "delete", "--ignore-not-found", "--timeout=90s", "-f", walkthrough(file))
+	}
+	output, err := k.kubectl(ctx, kustomize(ctx, "config", "default"), "delete", "--ignore-not-found", "--timeout=90s", "-f", "-")
+	Expect(err).NotTo(HaveOccurred(), output)
+	run(ctx, repository("hack", "install.sh"), "uninstall")
+	k.mustKubectl(ctx, "delete", "gatewayclass", "agentgateway", "--ignore-not-found")
+	if !slices.ContainsFunc(before, func(object string) bool { return strings.HasSuffix(object, ".gateway.networking.k8s.io") }) {
+		output, err := k.kubectl(ctx, kustomize(ctx, "config", "crd", "gateway-api"), "delete", "--ignore-not-found", "-f", "-")
+		Expect(err).NotTo(HaveOccurred(), output)
+	}
+	installed = false
+}
+
+// run runs a program of the repository against the cluster.
+func run(ctx context.Context, program string, args ...string) {
+	GinkgoHelper()
+	command := exec.CommandContext(ctx, program, args...)
+	command.Env = append(os.Environ(), "KUBECONFIG="+k.kubeconfig, "KUBECTL="+k.kubectlPath, "KUSTOMIZE="+kustomizePath())
+	output, err := command.CombinedOutput()
+	Expect(err).NotTo(HaveOccurred(), string(output))
+}
+
+// kustomize returns the manifest that a folder of the repository builds.
+func kustomize(ctx context.Context, folder ...string) string {
+	GinkgoHelper()
+	output, err := exec.CommandContext(ctx, kustomizePath(), "build", repository(folder...)).Output()
+	Expect(err).NotTo(HaveOccurred())
+	return string(output)
+}
+
+func kustomizePath() string {
+	GinkgoHelper()
+	path := os.Getenv("KUSTOMIZE")
+	Expect(path).NotTo(BeEmpty(), "KUSTOMIZE is not set: run the stories by `make test-e2e`")
+	return path
+}
+
+// comesAndGoes are the resources whose objects others make from those that count, or which change by themselves.
+var comesAndGoes = []string{
+	"controllerrevisions.apps", "endpoints", "endpointslices.discovery.k8s.io", "events", "events.events.k8s.io",
+	"ipaddresses.networking.k8s.io", "leases.coordination.k8s.io", "pods", "replicasets.apps",
+}
+
+// inventory returns all objects in the cluster, each as "Kind namespace/name", sorted.
+func (c *cluster) inventory(ctx context.Context) []string {
+	GinkgoHelper()
+	var resources []string
+	for _, resource := range strings.Fields(c.mustKubectl(ctx, "api-resources", "--verbs=list,delete", "-o", "name")) {
+		if !slices.Contains(comesAndGoes, resource) {
+			resources = append(resources, resource)
+		}
+	}
+	var objects []string
+	const line = `{range .items[*]}{.kind}{" "}{.metadata.namespace}{"/"}{.metadata.name}{"\n"}{end}`
+	for object := range strings.Lines(c.mustKubectl(ctx, "get", "-A", strings.Join(resources, ","), "-o", "jsonpath="+line)) {
+		objects = append(objects, strings.TrimSpace(object))
+	}
+	slices.Sort(objects)
+	return objects
+}
+
+var _ = Describe("uninstalling", func() {
+	It("leaves nothing in the cluster, and installing again works", longStory, func(ctx SpecContext) {
+		install(ctx)
+		DeferCleanup(install) // for the other stories
+		uninstall(ctx)
+		Eventually(func() []string {
+			left := []string{}
+			for _, object := range k.inventory(ctx) {
+				if !slices.Contains(before, object) {
+					left = append(left, object)
+				}
+			}
+			return left
+		}).WithContext(ctx).Should(BeEmpty())
+		Expect(k.mustKubectl(ctx, "get", "pods", "-n", "default")).NotTo(ContainSubstring("agentgateway"))
+	})
+})
+
+// gatewayAddress is for Eventually: the address at which a Gateway can be reached.
+func gatewayAddress(ctx context.Context, namespace, name string) (string, error) {
+	return k.kubectl(ctx, "", "get", "gateway", "-n", namespace, name, "-o", "jsonpath={.status.addresses[0].value}")
+}
+
+// gatewayURL returns the URL of a Gateway's listener at the load balancer's address, and skips the story where the cluster
+// has no load balancer.
+func gatewayURL(ctx context.Context, namespace, name string, port int) string {
+	GinkgoHelper()
+	if address, err := k.serviceAddress(ctx, namespace, name); err == nil && address == "" {
+		Skip("the cluster has no load balancer")
+	}
+	var address string
+	Eventually(func(g Gomega) {
+		var err error
+		address, err = gatewayAddress(ctx, namespace, name)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(address).NotTo(BeEmpty())
+	}).WithContext(ctx).Should(Succeed())
+	return fmt.Sprintf("http://%s:%d", address, port)
+}
