@@ -86,7 +86,8 @@ func (f *managerFlags) checkWebhooks() error {
 		}
 	case certSourceSelf:
 		if f.webhookCertDir != "" {
-			errs = append(errs, fmt.Errorf("--%s=%s and --%s exclude each other", flagWebhookCertSource, certSourceSelf, flagWebhookCertDir))
+			errs = append(errs, fmt.Errorf("--%s=%s and --%s exclude each other",
+				flagWebhookCertSource, certSourceSelf, flagWebhookCertDir))
 		}
 		if f.enableWebhooks {
 			_, err := f.webhookSecretKey()

@@ -182,10 +182,8 @@ func (x *exchange) beginBridged(t *target, body []byte) (*bridgedCall, error) {
 	case err != nil:
 		c.end(context.Cause(c.ctx) != nil)
 		return nil, err
-	case c.shared && (response.StatusCode == http.StatusNotFound || response.StatusCode == http.StatusBadRequest && isLost(response)):
-		// It keeps sessions by now.
+	case c.shared && isLost(response) && c.keepsSessions():
 		closeBody(response)
-		c.session.lose(t, c.us)
 		c.end(false)
 		return nil, errEraChanged
 	case refusesEra(response):
@@ -254,6 +252,13 @@ func (c *bridgedCall) open(x *exchange) error {
 		return errEraChanged
 	}
 	return err
+}
+
+// keepsSessions asks a server that kept no sessions, and has refused a request as if it missed one, whether it does by now.
+func (c *bridgedCall) keepsSessions() bool {
+	c.session.lose(c.target, c.us)
+	us, err := c.upstreamSession(c.ctx, c.session, c.target)
+	return err == nil && us.id != ""
 }
 
 // end ends the call here and, if it has no answer yet, with the server; and then its session.
