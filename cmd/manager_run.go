@@ -100,7 +100,11 @@ func (f *managerFlags) run(ctx context.Context, stderr io.Writer) error {
 func (f *managerFlags) newManager(
 	ctx context.Context, restConfig *rest.Config, hooks *webhooks, log logr.Logger,
 ) (ctrl.Manager, error) {
-	if err := checkAPIServer(restConfig, log); err != nil {
+	limit := time.Duration(0)
+	if inCluster() {
+		limit = awaitLimit
+	}
+	if err := await(ctx, limit, log, func() error { return checkAPIServer(restConfig, log) }); err != nil {
 		return nil, err
 	}
 	mgr, err := ctrl.NewManager(restConfig, f.managerOptions(hooks))
@@ -123,6 +127,7 @@ func (f *managerFlags) managerOptions(hooks *webhooks) ctrl.Options {
 		Scheme: newManagerScheme(),
 		Cache:  controller.CacheOptions(f.watchNamespaces...),
 		// Secrets are read one by one: to cache them would take the right to list every Secret there is.
+		NewClient:               controller.NewClient(f.watchNamespaces...),
 		Client:                  client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
 		Metrics:                 metricsserver.Options{BindAddress: f.metricsAddress},
 		HealthProbeBindAddress:  f.probeAddress,

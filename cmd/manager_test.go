@@ -18,12 +18,16 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/go-logr/logr"
 	. "github.com/onsi/gomega"
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -172,6 +176,40 @@ func TestProxiesRunWhereTheManagerDoes(t *testing.T) {
 			f, err := parseManager()
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(f.proxyRuntime).To(Equal(test.want))
+		})
+	}
+}
+
+func TestAwait(t *testing.T) {
+	for name, test := range map[string]struct {
+		limit, upAfter, cancelAfter, took time.Duration
+		fails                             bool
+	}{
+		"up":                   {limit: time.Minute},
+		"up after a while":     {limit: time.Minute, upAfter: 30 * time.Second, took: 30 * time.Second},
+		"never up":             {limit: time.Minute, upAfter: time.Hour, took: 59 * time.Second, fails: true},
+		"no time to wait":      {upAfter: time.Hour, fails: true},
+		"ended meanwhile":      {limit: time.Minute, upAfter: time.Hour, cancelAfter: 5500 * time.Millisecond, took: 5500 * time.Millisecond, fails: true},
+		"up before it can end": {limit: 2 * time.Second, upAfter: time.Second, took: time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := NewWithT(t)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if test.cancelAfter > 0 {
+					time.AfterFunc(test.cancelAfter, cancel)
+				}
+				begun := time.Now()
+				err := await(ctx, test.limit, logr.Discard(), func() error {
+					if time.Since(begun) < test.upAfter {
+						return errors.New("connection refused")
+					}
+					return nil
+				})
+				g.Expect(err != nil).To(Equal(test.fails))
+				g.Expect(time.Since(begun)).To(Equal(test.took))
+			})
 		})
 	}
 }

@@ -73,12 +73,20 @@ use_hack_cluster() {
   if [ "$(uname -s)" != Linux ] || [ "$(id -u)" != 0 ]; then
     die "needs Docker, for kind; or root on Debian, for hack/cluster; or KUBECONFIG and IMAGE_LOAD_COMMAND"
   fi
+  # There can be one such cluster on a machine, so runs take turns.
+  local folder=${XDG_CACHE_HOME:-$HOME/.cache}/dynamic-mcp/cluster
+  mkdir -p "$folder"
+  exec {turn}<"$folder"
+  flock -n "$turn" || {
+    log "waiting for another run to end"
+    flock "$turn"
+  }
   if [ -e "${CLUSTER_DIR:-/var/tmp/dynamic-mcp-cluster}" ]; then
     log "the cluster is there already, and stays"
   else
     unless_kept "$repo/hack/cluster/down.sh"
   fi
-  KUBECONFIG=$(hack/cluster/up.sh)
+  KUBECONFIG=$(hack/cluster/up.sh {turn}<&-) # its daemons outlive this run
   KUBECTL=$(hack/cluster/build.sh kubectl 2>/dev/null)/kubectl
   export KUBECONFIG KUBECTL
   export E2E_STOP_APISERVER="$repo/hack/cluster/stop.sh apiserver" E2E_START_APISERVER="$repo/hack/cluster/up.sh"
@@ -88,6 +96,7 @@ use_hack_cluster() {
 docker_runs() { command -v docker >/dev/null && docker info >/dev/null 2>&1; }
 
 begin=$SECONDS
+exec {turn}</dev/null
 if [ -n "${IMAGE_LOAD_COMMAND:-}" ]; then
   : "${KUBECONFIG:?must be set with IMAGE_LOAD_COMMAND}"
   load() { $IMAGE_LOAD_COMMAND "$1" >&2; }
@@ -113,5 +122,5 @@ load "$server"
 log "images: loaded after $((SECONDS - begin)) s"
 
 export E2E_KUBECONFIG=$KUBECONFIG
-go test -count=1 -timeout "${TEST_TIMEOUT:-40m}" ./test/e2e/pods "$@"
+go test -count=1 -timeout "${TEST_TIMEOUT:-40m}" ./test/e2e/pods "$@" {turn}<&-
 log "make test-e2e: $((SECONDS - begin)) s"

@@ -41,6 +41,7 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -104,6 +105,7 @@ var _ = BeforeSuite(func() {
 	user, err := server.AddUser(envtest.User{Name: managerUser}, &rest.Config{QPS: -1, Burst: -1})
 	Expect(err).NotTo(HaveOccurred())
 	pods = newFakePods()
+	DeferCleanup(pods.close)
 	startManager(user.Config())
 })
 
@@ -137,19 +139,23 @@ func readManifest(into any, name string) {
 	Expect(yaml.UnmarshalStrict(content, into)).To(Succeed())
 }
 
-func startManager(user *rest.Config) {
+// startManager runs a manager of some namespaces, or of all, until the end of the specs that it is for.
+func startManager(user *rest.Config, namespaces ...string) {
 	GinkgoHelper()
 	user.Wrap(writes.wrap)
 	mgr, err := ctrl.NewManager(user, ctrl.Options{
-		Scheme:  scheme,
-		Cache:   controller.CacheOptions(),
-		Client:  client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
-		Metrics: metricsserver.Options{BindAddress: "0"},
+		Scheme:    scheme,
+		Cache:     controller.CacheOptions(namespaces...),
+		NewClient: controller.NewClient(namespaces...),
+		Client:    client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
+		Metrics:   metricsserver.Options{BindAddress: "0"},
+		// There may be another one in this process.
+		Controller: ctrlconfig.Controller{SkipNameValidation: new(true)},
 	})
 	Expect(err).NotTo(HaveOccurred())
 	running, cancel := context.WithCancel(ctx)
 	proxies, err := provision.NewDeployment(running, provision.DeploymentOptions{
-		Installation: provision.Installation{Image: proxyImage, ClusterDomain: "cluster.local"},
+		Installation: provision.Installation{Image: proxyImage, ClusterDomain: "cluster.local", WatchNamespaces: namespaces},
 		Client:       mgr.GetClient(),
 		Reader:       mgr.GetAPIReader(),
 		Cache:        mgr.GetCache(),
@@ -168,7 +174,6 @@ func startManager(user *rest.Config) {
 	DeferCleanup(func() {
 		cancel()
 		Eventually(stopped).Should(Receive(Not(HaveOccurred())))
-		pods.close()
 	})
 }
 

@@ -57,6 +57,7 @@ func glob(t *testing.T, pattern string) []string {
 
 func TestGuideNamesEveryReasonConditionAndWellKnownName(t *testing.T) {
 	text, sessions, parameters := read(t, guide), read(t, "docs/sessions.md"), read(t, parametersGuide)
+	proxies := read(t, "docs/proxies.md")
 	for _, file := range []string{"api/v1alpha1/conditions.go", "api/v1alpha1/well_known.go"} {
 		for name, value := range constants(t, file) {
 			// These are names of the Gateway API's objects, and no matter of Backends.
@@ -65,6 +66,8 @@ func TestGuideNamesEveryReasonConditionAndWellKnownName(t *testing.T) {
 			}
 			text, guide := text, guide
 			switch {
+			case name == "GatewayReasonObjectConflict":
+				text, guide = proxies, "docs/proxies.md"
 			case strings.HasPrefix(name, "Gateway"):
 				text, guide = sessions, "docs/sessions.md"
 			case strings.HasPrefix(name, "Proxy"):

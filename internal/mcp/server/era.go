@@ -155,8 +155,9 @@ func (s *Server) probe(ctx context.Context, t *target) (era, error) {
 		return eraUnknown, err
 	}
 	defer closeBody(response)
-	if status := response.StatusCode; status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout {
-		return eraUnknown, &upstream.Error{Target: t.Name, Reason: statusError(response).Error()} // There is nobody to answer.
+	switch response.StatusCode {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout: // There is nobody to answer.
+		return eraUnknown, &upstream.Error{Target: t.Name, Reason: statusError(response).Error()}
 	}
 	// A legacy server may have taken the probe for the begin of a session.
 	s.abandon(t, upstreamSession{id: session.UpstreamSessionID(response.Header.Get(headerSessionID)), endpoint: endpoint})

@@ -149,7 +149,9 @@ var errClientGone = fmt.Errorf("the client has gone: %w", context.Canceled)
 
 // beginBridged sends a request to a legacy target.
 func (x *exchange) beginBridged(t *target, body []byte) (*bridgedCall, error) {
-	c := &bridgedCall{Server: x.Server, target: t, digest: x.digest(), incoming: make(chan incoming), answering: make(chan struct{}, maxAnswering)}
+	c := &bridgedCall{
+		Server: x.Server, target: t, digest: x.digest(), incoming: make(chan incoming), answering: make(chan struct{}, maxAnswering),
+	}
 	c.ctx, c.cancel = context.WithCancelCause(x.running)
 	if err := c.open(x); err != nil {
 		c.cancel(err)
@@ -180,10 +182,8 @@ func (x *exchange) beginBridged(t *target, body []byte) (*bridgedCall, error) {
 	case err != nil:
 		c.end(context.Cause(c.ctx) != nil)
 		return nil, err
-	case c.shared && (response.StatusCode == http.StatusNotFound || response.StatusCode == http.StatusBadRequest && isLost(response)):
-		// It keeps sessions by now.
+	case c.shared && isLost(response) && c.keepsSessions():
 		closeBody(response)
-		c.session.lose(t, c.us)
 		c.end(false)
 		return nil, errEraChanged
 	case refusesEra(response):
@@ -252,6 +252,13 @@ func (c *bridgedCall) open(x *exchange) error {
 		return errEraChanged
 	}
 	return err
+}
+
+// keepsSessions asks a server that kept no sessions, and has refused a request as if it missed one, whether it does by now.
+func (c *bridgedCall) keepsSessions() bool {
+	c.session.lose(c.target, c.us)
+	us, err := c.upstreamSession(c.ctx, c.session, c.target)
+	return err == nil && us.id != ""
 }
 
 // end ends the call here and, if it has no answer yet, with the server; and then its session.

@@ -111,6 +111,20 @@ func TestStatelessServerIsInitializedOnce(t *testing.T) {
 			t.Errorf("the ids of three calls are %v", ids)
 		}
 	})
+	t.Run("and may refuse a method as if it missed a session", func(t *testing.T) {
+		usual := server.answer
+		server.set(func() {
+			server.answer = func(w http.ResponseWriter, r *http.Request, m *message) {
+				if m.Method != "vendor/x" {
+					usual(w, r, m)
+					return
+				}
+				w.WriteHeader(http.StatusNotFound)
+			}
+		})
+		refused(t, g.modern(modernPost{method: "vendor/x"}), 404, -32601, "vendor/x")
+		same(t, len(server.requests("vendor/x")), 1)
+	})
 	t.Run("until it keeps sessions", func(t *testing.T) {
 		server.set(func() { server.stateless = false })
 		g.result(callEcho)

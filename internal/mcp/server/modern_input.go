@@ -104,7 +104,7 @@ func (c *bridgedCall) take(x *exchange, in *incoming) {
 	case in.message.Method == "ping":
 		c.answer(id, []byte(`"result":{}`), false)
 	case !x.mayAsk(in):
-		c.answer(id, []byte(`"error":{"code":-32601,"message":"Method not found: the client has not declared the capability that this needs"}`), true)
+		c.answer(id, []byte(`"error":{"code":-32601,"message":"Method not found: the client has no such capability"}`), true)
 	case len(c.asked) >= maxAsked:
 		c.answer(id, []byte(`"error":{"code":-32603,"message":"too many requests wait for the client already"}`), true)
 	default:
@@ -163,14 +163,15 @@ type parkedCall struct {
 
 // park keeps the call, and has the client told what the server wants to know.
 func (c *bridgedCall) park(answer *bridgedAnswer) {
-	state, err := "", error(nil)
 	id := rand.Text()
-	if state, err = c.sealState(id); err == nil {
+	state, err := c.sealState(id)
+	if err == nil {
 		err = c.keep(id)
 	}
 	if err != nil {
 		c.end(true)
-		answer.fail(&jsonrpc.Error{Code: jsonrpc.CodeInternal, Message: "the server asks for input, but the request can't wait for it: " + err.Error()})
+		answer.fail(&jsonrpc.Error{Code: jsonrpc.CodeInternal,
+			Message: "the server asks for input, but the request can't wait for it: " + err.Error()})
 		return
 	}
 	answer.result(inputRequired(c.asked, state))
@@ -273,7 +274,7 @@ func (x *exchange) resume(t *target, at jsonrpc.Span, body []byte) error {
 	state, err := x.keys.Load().OpenRequestState(token, time.Now())
 	if err != nil || state.Service != t.hash || state.Digest != x.digest() || state.Principal != x.session.Principal {
 		x.fail(invalid)
-		return nil
+		return nil //nolint:nilerr // The client has been told.
 	}
 	if state.ID == "" {
 		return x.afterVisit(t, body)
@@ -387,7 +388,7 @@ func (x *exchange) checkParams(t *target) *jsonrpc.Error {
 	defer cancel()
 	l, err := x.listing(ctx, t, federation.Tools, false)
 	if err != nil {
-		return nil //nolint:nilerr // The call itself finds out what is wrong.
+		return nil // The call itself finds out what is wrong.
 	}
 	name := x.own
 	if name == "" {

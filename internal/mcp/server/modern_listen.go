@@ -82,15 +82,19 @@ func (x *exchange) listenModern() {
 
 // readFilter reads what the client wants to hear of.
 func (x *exchange) readFilter(m *modernListener, cs *clientSession) *jsonrpc.Error {
-	invalid := &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: "Invalid params: subscriptions/listen needs notifications, an object"}
+	invalid := &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams,
+		Message: "Invalid params: subscriptions/listen needs notifications, an object without duplicate members"}
 	var filter [1]jsonrpc.Span
 	if jsonrpc.Lookup(x.body, x.message.Params, []string{"notifications"}, filter[:]) != nil || filter[0].Empty() ||
 		x.body[filter[0].Start] != '{' {
 		return invalid
 	}
 	var fields [4]jsonrpc.Span
-	members := []string{listenNotifications[0].member, listenNotifications[1].member, listenNotifications[2].member, "resourceSubscriptions"}
-	if jsonrpc.Lookup(x.body, filter[0], members, fields[:]) != nil {
+	var members []string
+	for _, n := range listenNotifications {
+		members = append(members, n.member)
+	}
+	if jsonrpc.Lookup(x.body, filter[0], append(members, "resourceSubscriptions"), fields[:]) != nil {
 		return invalid
 	}
 	m.lists = map[string]bool{}
@@ -187,7 +191,7 @@ func (l *listening) deliver(event *sse.Event) error {
 	var m jsonrpc.Message
 	if len(event.Data) == 0 || !event.IsMessage() || jsonrpc.Scan(event.Data, &m) != nil ||
 		m.Kind != jsonrpc.Notification || !l.modern.wants(m.Method) {
-		return nil
+		return nil //nolint:nilerr // It is nothing that the client listens for.
 	}
 	edits, err := jsonrpc.SetMeta(event.Data, &m, jsonrpc.Member{Key: metaSubscriptionID, Value: l.modern.id})
 	if err != nil {

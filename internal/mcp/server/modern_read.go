@@ -136,7 +136,9 @@ func (c *bridgedCall) resume(last *lastEvent) error {
 	header["Accept"] = contentTypeEventStream
 	header[headerLastEventID] = []string{last.id}
 	delete(header, "Content-Type")
-	response, _, err := c.do(c.ctx, &upstreamCall{target: c.target, session: c.session, upstream: c.us, method: http.MethodGet, header: header})
+	response, _, err := c.do(c.ctx, &upstreamCall{
+		target: c.target, session: c.session, upstream: c.us, method: http.MethodGet, header: header,
+	})
 	if err != nil {
 		return err
 	}
@@ -171,7 +173,9 @@ func (c *bridgedCall) listen(opened chan<- struct{}) {
 	c.setOwnHeaders(header, c.us)
 	header["Accept"] = contentTypeEventStream
 	delete(header, "Content-Type")
-	response, _, err := c.do(c.ctx, &upstreamCall{target: c.target, session: c.session, upstream: c.us, method: http.MethodGet, header: header})
+	response, _, err := c.do(c.ctx, &upstreamCall{
+		target: c.target, session: c.session, upstream: c.us, method: http.MethodGet, header: header,
+	})
 	close(opened)
 	if err != nil {
 		return

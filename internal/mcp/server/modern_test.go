@@ -19,6 +19,7 @@ package server
 import (
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -120,7 +121,8 @@ func TestBadModernRequestsAreAnsweredAndReachNoServer(t *testing.T) {
 			if got.status != test.status || o.Error == nil || o.Error.Code != test.code || o.Error.Message == "" || string(o.Error.Data) != test.data {
 				t.Errorf("got %d %s\nwant %d and %d with %s", got.status, got.body, test.status, test.code, test.data)
 			}
-			if id := string(o.ID); id != "1" && (id != "null" || !strings.Contains("a batch, a response, not JSON, GET, DELETE", name)) {
+			noID := []string{"a batch", "a response", "not JSON", "GET", "DELETE"}
+			if id := string(o.ID); id != "1" && (id != "null" || !slices.Contains(noID, name)) {
 				t.Errorf("the id is %s", id)
 			}
 			if got.header.Get("Mcp-Session-Id") != "" {

@@ -284,7 +284,11 @@ func (s *Server) startLate(cs *clientSession, t *target) *lateSession {
 			cs.forget(t.hash, late)
 		}
 		close(late.done)
-		if late.err == nil {
+		switch {
+		case late.err != nil:
+		case cs.ended.Err() != nil:
+			s.abandon(t, late.session) // Whoever ended the client's session has not seen it.
+		default:
 			cs.tellMade()
 		}
 	})

@@ -82,6 +82,9 @@ func (c *cluster) kubectl(ctx context.Context, input string, args ...string) (st
 	command := c.command(ctx, args...)
 	command.Stdin = strings.NewReader(input)
 	output, err := command.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("kubectl %s: %w\n%s", strings.Join(args, " "), err, output)
+	}
 	return string(output), err
 }
 
@@ -89,7 +92,7 @@ func (c *cluster) kubectl(ctx context.Context, input string, args ...string) (st
 func (c *cluster) mustKubectl(ctx context.Context, args ...string) string {
 	GinkgoHelper()
 	output, err := c.kubectl(ctx, "", args...)
-	Expect(err).NotTo(HaveOccurred(), output)
+	Expect(err).NotTo(HaveOccurred())
 	return output
 }
 

@@ -36,6 +36,9 @@ var _ = Describe("kubectl apply", func() {
 	DescribeTable("refuses what can't work and says what to write instead",
 		func(ctx SpecContext, manifest, message string) {
 			output, err := k.kubectl(ctx, manifest, "apply", "-f", "-")
+			if err == nil {
+				DeferCleanup(func(ctx context.Context) { k.remove(ctx, manifest) })
+			}
 			Expect(err).To(HaveOccurred())
 			Expect(output).To(ContainSubstring(message))
 		},
@@ -104,12 +107,14 @@ stringData: {password: x}
 		}
 
 		Expect(as("get", "secret", own, "-o", "name")).To(Equal("secret/" + own + "\n"))
-		Expect(as("get", "gateways,backends,services", "-A", "-o", "name")).To(ContainSubstring("agentgateway"))
+		Expect(as("get", "gateways,backends", "-A", "-o", "name")).To(ContainSubstring("agentgateway"))
 		for _, args := range [][]string{
 			{"get", "secret", "somebody-elses"},
 			{"get", "secrets"},
 			{"get", "secrets", "-A"},
 			{"get", "secrets", "-n", systemNamespace},
+			{"get", "configmaps", "-A"},
+			{"get", "services", "-A"},
 			{"delete", "secret", own},
 			{"label", "gateway", "agentgateway", "a=b"},
 			{"label", "backend", "mcp-backend", "a=b"},
