@@ -91,8 +91,8 @@ test-conformance: ## Of `make test`, the official MCP conformance suite alone, w
 	@go test -race -v -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./test/conformance
 
 .PHONY: test-e2e
-test-e2e: $(KUSTOMIZE) $(KO) ## The user stories in pods: on kind if Docker runs, else on hack/cluster, or by KUBECONFIG and IMAGE_LOAD_COMMAND (KEEP, TESTFLAGS).
-	@BIN=$(BIN) KIND=$(KIND) KUSTOMIZE=$(KUSTOMIZE) hack/e2e.sh $(TESTFLAGS)
+test-e2e: $(HELM) $(KUSTOMIZE) $(KO) ## The user stories in pods: on kind if Docker runs, else on hack/cluster, or by KUBECONFIG and IMAGE_LOAD_COMMAND (KEEP, TESTFLAGS).
+	@BIN=$(BIN) KIND=$(KIND) HELM=$(HELM) KUSTOMIZE=$(KUSTOMIZE) hack/e2e.sh $(TESTFLAGS)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME each (default 30s).
