@@ -147,7 +147,7 @@ type bridgedCall struct {
 // errClientGone is why a call ends whose client has closed the connection. The target is not to blame: see upstream.Client.
 var errClientGone = fmt.Errorf("the client has gone: %w", context.Canceled)
 
-// beginBridged sends a request to a legacy target.
+// beginBridged has a request sent to a legacy target.
 func (x *exchange) beginBridged(t *target, body []byte) (*bridgedCall, error) {
 	c := &bridgedCall{
 		Server: x.Server, target: t, digest: x.digest(), incoming: make(chan incoming), answering: make(chan struct{}, maxAnswering),
@@ -161,40 +161,45 @@ func (x *exchange) beginBridged(t *target, body []byte) (*bridgedCall, error) {
 		c.end(false)
 		return nil, errClientGone
 	}
-	stop := context.AfterFunc(x.r.Context(), func() { c.cancel(errClientGone) })
-	defer stop()
 	body, err := c.rename(body)
 	if err != nil {
 		c.end(false)
 		return nil, err
 	}
 	c.watch = newWatchdog(c.cancel, x.limits.CallTimeout)
-	// A server of HTTP+SSE has one stream for all, in its order: while nobody listens to it apart, all of it comes with the answer.
-	if x.mayBeAsked() && c.us.id != "" && t.Protocol != config.SSE {
-		c.listenFirst()
-	}
-	response, _, err := c.do(c.ctx, &upstreamCall{
+	call := &upstreamCall{
 		target: t, session: c.session, upstream: c.us, method: http.MethodPost,
 		header: x.upstreamHeader(bridgedHeader(x.r.Header), c.us), body: body,
 		observed: x.observed, name: x.message.Method,
+	}
+	// A server of HTTP+SSE has one stream for all, in its order: while nobody listens to it apart, all of it comes with the answer.
+	listens := x.mayBeAsked() && c.us.id != "" && t.Protocol != config.SSE
+	c.background.Go(func() {
+		if listens {
+			c.listenFirst()
+		}
+		c.send(call)
 	})
+	return c, nil
+}
+
+// send sends the request, and takes the answer.
+func (c *bridgedCall) send(call *upstreamCall) {
+	response, _, err := c.do(c.ctx, call)
 	switch {
 	case err != nil:
-		c.end(context.Cause(c.ctx) != nil)
-		return nil, err
+		c.pass(incoming{err: err})
 	case c.shared && isLost(response) && c.keepsSessions():
 		closeBody(response)
-		c.end(false)
-		return nil, errEraChanged
+		c.pass(incoming{err: errEraChanged})
 	case refusesEra(response):
 		closeBody(response)
-		t.era.forget(eraLegacy)
-		c.end(false)
-		return nil, errEraChanged
+		c.target.era.forget(eraLegacy)
+		c.pass(incoming{err: errEraChanged})
+	default:
+		response.Body = c.watch.body(response.Body)
+		c.read(response)
 	}
-	response.Body = c.watch.body(response.Body)
-	c.background.Go(func() { c.read(response) })
-	return c, nil
 }
 
 // bridgedHeader leaves out what only the modern era has.
@@ -314,6 +319,9 @@ func (c *bridgedCall) serve(x *exchange) error {
 		select {
 		case in := <-c.incoming:
 			switch {
+			case errors.Is(in.err, errEraChanged) && answer.stream == nil:
+				c.end(false)
+				return in.err
 			case in.err != nil && len(c.asked) > 0:
 				// The stream is over, but not what the server wants to know; its answer can't come any more.
 				c.end(false)
@@ -361,7 +369,7 @@ func (x *exchange) unanswered(t *target, err error) *jsonrpc.Error {
 	if refused := (*refusedError)(nil); errors.As(err, &refused) && !isLegacyMethod(x.message.Method) {
 		return &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "Method not found: " + bounded(x.message.Method)}
 	}
-	return unavailable(t.Name, err.Error())
+	return asUnavailable(t, err)
 }
 
 // refusedError is for an HTTP status that refuses a request, without a JSON-RPC error.
