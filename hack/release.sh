@@ -18,7 +18,8 @@
 #   digests.txt                         names and digests of what was pushed
 #   checksums.txt, checksums.txt.sigstore.json    of all of these; signed
 #
-# Chart and manifest name the image by its digest. The same commit gives the same image, whoever builds it.
+# Chart and manifest name the image by its digest. The same commit and the same version of Go give the same image, whoever
+# builds it.
 #
 # Who wants to know where a release is from, asks cosign v3 or later (V=v1.2.3):
 #
@@ -55,6 +56,8 @@ number='(0|[1-9][0-9]*)' identifier='(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*
 
 registry=${REGISTRY:-ghcr.io/dynamic-mcp}
 registry=${registry%/}
+[[ $registry =~ ^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$ ]] ||
+  die "REGISTRY=$registry is not like ghcr.io/dynamic-mcp: a host and, in small letters, what names begin with"
 push=false
 if [ -n "${REGISTRY:-}" ] && [ "${DRY_RUN:-}" != yes ]; then
   push=true

@@ -23,6 +23,7 @@ import (
 	"debug/elf"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"log"
 	"net/http"
@@ -171,7 +172,7 @@ func (r *registry) checkBinary(t *testing.T, digest, arch string) {
 		archive := tar.NewReader(compressed)
 		for {
 			header, err := archive.Next()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			g.Expect(err).NotTo(HaveOccurred())

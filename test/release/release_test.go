@@ -53,6 +53,8 @@ func TestRefuses(t *testing.T) {
 		{name: "build metadata, which no tag of an image can have", version: "v1.2.3+linux", want: "not like v1.2.3"},
 		{name: "a commit", version: "74fee00", want: "not like v1.2.3"},
 		{name: "more than one line", version: "v1.2.3\nv1.2.4", want: "not like v1.2.3"},
+		{name: "a registry with a scheme", version: tagged, env: []string{"REGISTRY=oci://ghcr.io/a"}, want: "a host and"},
+		{name: "a registry with capitals", version: tagged, env: []string{"REGISTRY=ghcr.io/A"}, want: "in small letters"},
 		{name: "a tag that is not there", version: untagged, env: publish, want: "there is no tag " + untagged},
 		{name: "a branch of that name", version: untagged, env: publish, want: "there is no tag " + untagged,
 			change: func(t *testing.T) { git(t, tree, "branch", untagged) }},
