@@ -65,11 +65,19 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, b *backend, snapsho
 	}
 	observed.Era(telemetry.EraLegacy)
 	observed.Stream(telemetry.StreamGet)
-	l := &listening{Server: s, r: r, session: cs, key: b.Key, stream: s.newEventStream(w), observed: observed}
-	defer l.stream.stop()
-	if last := r.Header.Get(headerLastEventID); last != "" {
+	hold(w, r, observed, func(w http.ResponseWriter, r *http.Request) {
+		l := &listening{Server: s, r: r, session: cs, key: b.Key, stream: s.newEventStream(w), observed: observed}
+		defer l.stream.stop()
+		l.listenFrom(r.Header.Get(headerLastEventID), b, snapshot)
+	})
+}
+
+// listenFrom continues the stream in which the client had the event of that id last; without one, or one of the standing stream,
+// it listens to all targets.
+func (l *listening) listenFrom(last string, b *backend, snapshot *Snapshot) {
+	if last != "" {
 		// An id that can't be opened has nothing to replay. Servers listen on as if there were none.
-		event, err := s.keys.Load().OpenEvent(cs.SID, last)
+		event, err := l.keys.Load().OpenEvent(l.session.SID, last)
 		switch {
 		case err == nil && event.Stream == standingStream:
 			l.last = event
