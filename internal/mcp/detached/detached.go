@@ -134,28 +134,30 @@ func (s *Stream) cutOff() {
 	_ = s.connection.Close()
 }
 
-// Go has serve answer the request on a goroutine of its own, with a context that ends when the client goes. The connection
-// ends when serve returns. The ResponseWriter knows http.ResponseController's deadlines for writing, and Flush.
+// Go has serve answer the request on a goroutine of its own. The connection ends when serve returns. The ResponseWriter knows
+// http.ResponseController's Flush and deadlines for writing. That the client goes is noticed by Wait.
 func (s *Stream) Go(serve func(w http.ResponseWriter, r *http.Request)) {
 	go func() {
 		defer s.streams.remove(s)
-		var watching sync.WaitGroup
-		defer watching.Wait()
 		defer s.cutOff()
-		watching.Go(s.watch)
-		w := &writer{Conn: s.connection, header: s.header}
+		w := &writer{Conn: s.connection, header: s.header, cancel: s.cancel}
 		serve(w, s.request)
 		_ = w.FlushError()
 	}()
 }
 
-// watch ends the context when the client goes. What it sends is not answered, as the answer's header tells it.
-// https://www.rfc-editor.org/rfc/rfc9112#section-9.6
-func (s *Stream) watch() {
-	var ignored [64]byte
+// Wait waits until the context ends. If w is of a detached answer, it waits for the client to go as well, and then ends the
+// context of the request; nobody else does. It is to be called once.
+func Wait(ctx context.Context, w http.ResponseWriter) {
 	for {
-		if _, err := s.connection.Read(ignored[:]); err != nil {
-			s.cancel()
+		switch answer := w.(type) {
+		case *writer:
+			answer.wait(ctx)
+			return
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = answer.Unwrap()
+		default:
+			<-ctx.Done()
 			return
 		}
 	}
@@ -164,9 +166,23 @@ func (s *Stream) watch() {
 // writer answers on a connection. The answer's body ends with the connection.
 type writer struct {
 	net.Conn
+	cancel context.CancelFunc
 	header http.Header
 	begun  bool
 	head   []byte // To be written before anything else.
+}
+
+// wait waits until the context ends or the client goes. What the client sends is not answered, as the answer's header tells it.
+// https://www.rfc-editor.org/rfc/rfc9112#section-9.6
+func (w *writer) wait(ctx context.Context) {
+	defer context.AfterFunc(ctx, func() { _ = w.SetReadDeadline(time.Unix(1, 0)) })()
+	var ignored [64]byte
+	for ctx.Err() == nil {
+		if _, err := w.Read(ignored[:]); err != nil && ctx.Err() == nil {
+			w.cancel()
+			return
+		}
+	}
 }
 
 func (w *writer) Header() http.Header { return w.header }

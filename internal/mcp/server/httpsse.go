@@ -24,6 +24,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/detached"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
@@ -114,10 +115,11 @@ func (c *connection) serve(w http.ResponseWriter, id, token string) {
 	defer c.stream.stop()
 	defer context.AfterFunc(c.stream.failed, cancel)()
 	if c.stream.send(&sse.Event{Name: "endpoint", Retry: -1, Data: endpointFor(c.opened.URL, token), HasData: true}) == nil {
-		select {
-		case <-c.ctx.Done():
-		case <-c.draining.Done():
-		}
+		open, end := context.WithCancel(c.ctx)
+		stop := context.AfterFunc(c.draining, end)
+		detached.Wait(open, w)
+		stop()
+		end()
 	}
 	c.connections.remove(id) // No message is taken any more.
 	c.untilIdle()

@@ -63,10 +63,20 @@ type Client struct {
 	compiled   []*Target // by the last Compile
 }
 
-// transport is a connection pool for all targets that connect in the same way.
+// transport is the connections of all targets that connect in the same way.
 type transport struct {
 	*http.Transport
+	// streams has small buffers: there may be tens of thousands of streams, on which little is said.
+	streams *http.Transport
 }
+
+func (t *transport) CloseIdleConnections() {
+	t.Transport.CloseIdleConnections()
+	t.streams.CloseIdleConnections()
+}
+
+// streamBuffer is the size of a stream's buffers, in bytes. What does not fit is read and written past them.
+const streamBuffer = 1 << 10
 
 // New returns a Client.
 func New(o Options) *Client {
@@ -141,7 +151,9 @@ func (c *Client) transportFor(t *config.TLS) (*transport, error) {
 		}
 		pool.TLSClientConfig = conf
 	}
-	c.transports[key] = &transport{pool}
+	streams := pool.Clone()
+	streams.ReadBufferSize, streams.WriteBufferSize = streamBuffer, streamBuffer
+	c.transports[key] = &transport{pool, streams}
 	return c.transports[key], nil
 }
 
@@ -231,6 +243,10 @@ func (c *Client) send(ctx context.Context, t *Target, to *url.URL, r *Request) (
 		Header:     r.Header,
 		Host:       t.host,
 	}).WithContext(ctx)
+	transport := t.transport.Transport
+	if r.Method == http.MethodGet {
+		transport = t.transport.streams
+	}
 	for attempt := 1; ; attempt++ {
 		if r.Body != nil {
 			request.ContentLength = int64(len(r.Body))
@@ -238,7 +254,7 @@ func (c *Client) send(ctx context.Context, t *Target, to *url.URL, r *Request) (
 			request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil }
 			request.Body, _ = request.GetBody()
 		}
-		response, err := t.transport.RoundTrip(request)
+		response, err := transport.RoundTrip(request)
 		if err == nil || attempt == maxAttempts || !closedIdle(err) || ctx.Err() != nil {
 			return response, err
 		}
