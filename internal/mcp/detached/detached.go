@@ -94,8 +94,10 @@ func (s *Streams) add(stream *Stream) bool {
 func (s *Streams) remove(stream *Stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.running, stream)
-	s.endIfNone()
+	if _, ok := s.running[stream]; ok {
+		delete(s.running, stream)
+		s.endIfNone()
+	}
 }
 
 // Stream is an answer that goes on after its handler.
@@ -123,7 +125,7 @@ func Take(w http.ResponseWriter, r *http.Request) *Stream {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	s := &Stream{connection: connection, header: header, request: r.WithContext(ctx), cancel: cancel, streams: streams}
 	if !streams.add(s) {
-		s.cutOff()
+		s.cutOff() // The server has ended: this request came too late for it as well.
 	}
 	return s
 }

@@ -33,14 +33,6 @@ type Snapshot struct {
 	supersede  context.CancelFunc
 }
 
-// targetsOf returns the targets of a Backend; none if there is no such Backend.
-func (s *Snapshot) targetsOf(key string) []*target {
-	if b := s.backends[key]; b != nil {
-		return b.targets
-	}
-	return nil
-}
-
 // backend is a config.Backend ready to serve.
 type backend struct {
 	*config.Backend

@@ -63,20 +63,13 @@ type Client struct {
 	compiled   []*Target // by the last Compile
 }
 
-// transport is the connections of all targets that connect in the same way.
+// maxResponseHeader bounds the header of a response, in bytes.
+const maxResponseHeader = 128 << 10
+
+// transport is a connection pool for all targets that connect in the same way.
 type transport struct {
 	*http.Transport
-	// streams has small buffers: there may be tens of thousands of streams, on which little is said.
-	streams *http.Transport
 }
-
-func (t *transport) CloseIdleConnections() {
-	t.Transport.CloseIdleConnections()
-	t.streams.CloseIdleConnections()
-}
-
-// streamBuffer is the size of a stream's buffers, in bytes. What does not fit is read and written past them.
-const streamBuffer = 1 << 10
 
 // New returns a Client.
 func New(o Options) *Client {
@@ -142,7 +135,7 @@ func (c *Client) transportFor(t *config.TLS) (*transport, error) {
 		MaxIdleConnsPerHost:    512,
 		IdleConnTimeout:        idleTimeout,
 		DisableCompression:     true, // What the server sent is what the client gets.
-		MaxResponseHeaderBytes: 128 << 10,
+		MaxResponseHeaderBytes: maxResponseHeader,
 	}
 	if t != nil {
 		conf, err := tlsConfig(t)
@@ -151,9 +144,7 @@ func (c *Client) transportFor(t *config.TLS) (*transport, error) {
 		}
 		pool.TLSClientConfig = conf
 	}
-	streams := pool.Clone()
-	streams.ReadBufferSize, streams.WriteBufferSize = streamBuffer, streamBuffer
-	c.transports[key] = &transport{pool, streams}
+	c.transports[key] = &transport{pool}
 	return c.transports[key], nil
 }
 
@@ -165,6 +156,8 @@ type Request struct {
 	Header http.Header
 	// Body, if not nil, must not be changed until the response's body is closed.
 	Body []byte
+	// Stream says that the response is a stream that lasts: it gets a connection of its own.
+	Stream bool
 	// Endpoint to send it to; empty for any. An endpoint that the target does not list is never dialled.
 	Endpoint string
 	// Path, if not empty, is the path and query to ask for in place of the target's; it begins with '/'. It never changes
@@ -243,10 +236,6 @@ func (c *Client) send(ctx context.Context, t *Target, to *url.URL, r *Request) (
 		Header:     r.Header,
 		Host:       t.host,
 	}).WithContext(ctx)
-	transport := t.transport.Transport
-	if r.Method == http.MethodGet {
-		transport = t.transport.streams
-	}
 	for attempt := 1; ; attempt++ {
 		if r.Body != nil {
 			request.ContentLength = int64(len(r.Body))
@@ -254,7 +243,10 @@ func (c *Client) send(ctx context.Context, t *Target, to *url.URL, r *Request) (
 			request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil }
 			request.Body, _ = request.GetBody()
 		}
-		response, err := transport.RoundTrip(request)
+		if r.Stream {
+			return t.transport.openStream(ctx, request)
+		}
+		response, err := t.transport.RoundTrip(request)
 		if err == nil || attempt == maxAttempts || !closedIdle(err) || ctx.Err() != nil {
 			return response, err
 		}
