@@ -118,7 +118,7 @@ func (e *eventStream) flush() {
 		return
 	}
 	_ = e.response.SetWriteDeadline(time.Now().Add(e.limits.WriteTimeout))
-	if _, e.err = e.w.Write(e.buffer); e.err == nil { //nolint:gosec // what servers say is passed on as events, which no browser renders
+	if _, e.err = e.w.Write(e.buffer); e.err == nil {
 		e.err = e.response.Flush()
 	}
 	if e.err != nil {
