@@ -129,7 +129,7 @@ func (c *Client) transportFor(t *config.TLS) (*transport, error) {
 		return known, nil
 	}
 	pool := &http.Transport{
-		DialContext:            c.dialer.DialContext,
+		DialContext:            c.dial,
 		TLSHandshakeTimeout:    c.options.Limits.ConnectTimeout,
 		MaxIdleConns:           4096,
 		MaxIdleConnsPerHost:    512,
@@ -240,7 +240,7 @@ func (c *Client) send(ctx context.Context, t *Target, to *url.URL, r *Request) (
 		if r.Body != nil {
 			request.ContentLength = int64(len(r.Body))
 			// With GetBody the transport may repeat a request of which no byte was sent, on another connection.
-			request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil }
+			request.GetBody = func() (io.ReadCloser, error) { return body{bytes.NewReader(r.Body)}, nil }
 			request.Body, _ = request.GetBody()
 		}
 		if r.Stream {
