@@ -178,7 +178,25 @@ func TestInstallNamesVersionsAndValuesThatThereAre(t *testing.T) {
 			}
 		}
 	}
+	// Who has signed a release is this workflow.
+	for _, workflow := range regexp.MustCompile(`(\.github/workflows/\S+)@refs/tags/`).FindAllStringSubmatch(page, -1) {
+		g.Expect(filepath.Join(root, workflow[1])).To(BeARegularFile())
+	}
 	for _, folder := range regexp.MustCompile(`(?m)^- dynamic-mcp/(\S+)`).FindAllStringSubmatch(page, -1) {
 		g.Expect(filepath.Join(root, folder[1], "kustomization.yaml")).To(BeARegularFile())
+	}
+}
+
+func TestPagesNameOnlyMetricsThatThereAre(t *testing.T) {
+	var known []string
+	for _, row := range rows(t, observability, "name") {
+		known = append(known, names(row[0])...)
+	}
+	for _, page := range pages(t) {
+		for _, name := range regexp.MustCompile(`\bdynamic_mcp_[a-z_]+`).FindAllString(read(t, page), -1) {
+			if !slices.Contains(known, strings.TrimSuffix(name, "_bucket")) {
+				t.Errorf("%s: there is no metric %s", page, name)
+			}
+		}
 	}
 }

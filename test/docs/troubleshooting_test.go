@@ -178,6 +178,16 @@ func TestTroubleshootingHasMessagesThatThereAre(t *testing.T) {
 	}
 }
 
+func TestTroubleshootingNamesWebhooksThatThereAre(t *testing.T) {
+	g := NewWithT(t)
+	webhooks := read(t, "config/webhook/manifests.yaml")
+	found := regexp.MustCompile(`webhook "([^"]+)"`).FindAllStringSubmatch(read(t, troubleshooting), -1)
+	g.Expect(found).NotTo(BeEmpty())
+	for _, match := range found {
+		g.Expect(webhooks).To(ContainSubstring("\n  name: " + match[1] + "\n"))
+	}
+}
+
 var verb = regexp.MustCompile(`%[-+# 0]*[\d.]*[a-zA-Z]`)
 
 // textsOfCode returns the texts in the Go files of cmd and internal, joined where they are joined by +, with … for values.
