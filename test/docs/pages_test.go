@@ -39,6 +39,7 @@ import (
 var (
 	fromFile       = regexp.MustCompile("(?s)<!-- file: (\\S+) -->\n\n```yaml\n(.*?)```")
 	rightsTable    = regexp.MustCompile(`(?s)<!-- rights: (\S+) -->(.*?)<!-- end of the rights -->`)
+	chartValue     = regexp.MustCompile("(?:--set '?|Helm: `)([a-zA-Z.]+)")
 	pathInRepo     = regexp.MustCompile(`^(?:api|charts|cmd|config|dist|examples|hack|internal|test)(?:/[\w.-]+)+/?$`)
 	kustomizations = "kustomize.config.k8s.io/v1beta1"
 )
@@ -169,13 +170,20 @@ func TestInstallNamesVersionsAndValuesThatThereAre(t *testing.T) {
 
 	var values map[string]any
 	g.Expect(yaml.Unmarshal([]byte(read(t, "charts/dynamic-mcp/values.yaml")), &values)).To(Succeed())
+	var paths []string
 	for _, row := range rows(t, "docs/install.md", "value") {
-		for _, path := range names(row[0]) {
-			var value any = values
-			for key := range strings.SplitSeq(path, ".") {
-				g.Expect(value).To(HaveKey(key), path)
-				value = value.(map[string]any)[key]
-			}
+		paths = append(paths, names(row[0])...)
+	}
+	for _, page := range pages(t) {
+		for _, match := range chartValue.FindAllStringSubmatch(read(t, page), -1) {
+			paths = append(paths, match[1])
+		}
+	}
+	for _, path := range paths {
+		var value any = values
+		for key := range strings.SplitSeq(path, ".") {
+			g.Expect(value).To(HaveKey(key), path)
+			value = value.(map[string]any)[key]
 		}
 	}
 	// Who has signed a release is this workflow.
