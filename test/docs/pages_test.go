@@ -186,6 +186,13 @@ func TestInstallNamesVersionsAndValuesThatThereAre(t *testing.T) {
 			value = value.(map[string]any)[key]
 		}
 	}
+	// How a release is checked, hack/release.sh says, which makes it.
+	release := read(t, "hack/release.sh")
+	checks := regexp.MustCompile(`(?m)^(?:cosign verify|gh attestation)[^#\n]*`).FindAllString(page, -1)
+	g.Expect(len(checks)).To(BeNumerically(">=", 5))
+	for _, check := range checks {
+		g.Expect(release).To(ContainSubstring(strings.TrimSpace(check)))
+	}
 	// Who has signed a release is this workflow.
 	for _, workflow := range regexp.MustCompile(`(\.github/workflows/\S+)@refs/tags/`).FindAllStringSubmatch(page, -1) {
 		g.Expect(filepath.Join(root, workflow[1])).To(BeARegularFile())
