@@ -184,9 +184,11 @@ func modernChanges(t *testing.T, c client, s *sample) {
 // Each answer of the client reaches the replica that has asked, whichever takes it.
 func TestRoundsOfInputBehindABalancer(t *testing.T) {
 	eachEra(t, func(t *testing.T, connect func(*testing.T, string) client) {
-		c := connect(t, newGateway(t, []config.Target{newModernSample(t, "modern").target()}, withReplicas(2)).url)
+		targets := []config.Target{newModernSample(t, "modern").target(), newSample(t, "legacy").target()}
+		c := connect(t, newGateway(t, targets, withReplicas(2)).url)
 		for range 3 {
 			NewWithT(t).Expect(called(t, c, "interview", nil)).To(HavePrefix("modern | accept"))
+			NewWithT(t).Expect(called(t, c, "legacy_elicit", nil)).To(Equal("legacy: accept " + elicitedName))
 		}
 	})
 }

@@ -49,7 +49,8 @@ func TestTargetThatStalls(t *testing.T) {
 				g.Expect(called(t, c, "third_echo", message("hi"))).To(Equal("third: hi"))
 				g.Expect(c.prompt(within(t), "greet", map[string]string{"who": "you"})).To(Equal("first greets you"))
 				_, err := c.call(within(t), "stalls_own", nil, "")
-				if method == "notifications/initialized" {
+				// A legacy client says that by itself. For a modern one the gateway does, and waits for the answer.
+				if method == "notifications/initialized" && !c.modern() {
 					g.Expect(err).NotTo(HaveOccurred())
 				} else {
 					g.Expect(err).To(MatchError(ContainSubstring(`target "stalls" is unavailable: `)))
