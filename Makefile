@@ -16,12 +16,18 @@ KUSTOMIZE_VERSION := v5.8.2
 CRD_REF_DOCS_VERSION := v0.3.0
 KO_VERSION := v0.19.1
 KIND_VERSION := v0.33.0
+HELM_VERSION := v4.3.1
+COSIGN_VERSION := v3.1.3
+ACTIONLINT_VERSION := v1.7.12
 CONTROLLER_GEN := $(BIN)/controller-gen-$(CONTROLLER_GEN_VERSION)
 KUSTOMIZE := $(BIN)/kustomize-$(KUSTOMIZE_VERSION)
 CRD_REF_DOCS := $(BIN)/crd-ref-docs-$(CRD_REF_DOCS_VERSION)
 GOLANGCI_LINT := $(BIN)/golangci-lint
 KO := $(BIN)/ko-$(KO_VERSION)
 KIND := $(BIN)/kind-$(KIND_VERSION)
+HELM := $(BIN)/helm-$(HELM_VERSION)
+COSIGN := $(BIN)/cosign-$(COSIGN_VERSION)
+ACTIONLINT := $(BIN)/actionlint-$(ACTIONLINT_VERSION)
 
 # What version the binary says it is.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -42,6 +48,8 @@ BENCHFLAGS ?=
 # Of the images: the name, and the architectures that `make image` builds.
 IMG ?= dynamic-mcp:dev
 ARCHS ?= amd64 arm64
+# Of `make release`: is anything published, and signed? REGISTRY_USER, REGISTRY_PASSWORD: see hack/release.sh.
+PUBLISH = $(if $(REGISTRY),$(filter-out yes,$(or $(DRY_RUN),no)))
 # Of `make run`: where the gateway and the two sample servers listen. From the command line only: PORT is a usual
 # environment variable.
 PORT = 8080
@@ -76,12 +84,12 @@ run: build ## Run it all on this machine, without a cluster: two sample MCP serv
 	@exec $(BIN)/run-samples --port=$(PORT) --first-port=$(FIRST_PORT) --weather-port=$(WEATHER_PORT)
 
 .PHONY: test
-test: ## Run every test: unit, golden, CRD, envtest and end-to-end (PKG, TESTFLAGS, TEST_TIMEOUT).
+test: $(HELM) $(KUSTOMIZE) ## Run every test: unit, golden, CRD, envtest and end-to-end (PKG, TESTFLAGS, TEST_TIMEOUT).
 	$(call say,getting kube-apiserver and etcd)
 	@hack/envtest/assets.sh >/dev/null
 	@$(MAKE) build
 	$(call say,testing $(PKG); the first run compiles everything with the race detector before it says anything)
-	@KUBEBUILDER_ASSETS="$$(hack/envtest/assets.sh)" \
+	@KUBEBUILDER_ASSETS="$$(hack/envtest/assets.sh)" HELM=$(HELM) KUSTOMIZE=$(KUSTOMIZE) \
 		go test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PKG)
 
 .PHONY: test-conformance
@@ -89,8 +97,13 @@ test-conformance: ## Of `make test`, the official MCP conformance suite alone, w
 	@go test -race -v -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./test/conformance
 
 .PHONY: test-e2e
-test-e2e: $(KUSTOMIZE) $(KO) ## The user stories in pods: on kind if Docker runs, else on hack/cluster, or by KUBECONFIG and IMAGE_LOAD_COMMAND (KEEP, TESTFLAGS).
-	@BIN=$(BIN) KIND=$(KIND) KUSTOMIZE=$(KUSTOMIZE) hack/e2e.sh $(TESTFLAGS)
+test-e2e: $(HELM) $(KUSTOMIZE) $(KO) ## The user stories in pods: on kind if Docker runs, else on hack/cluster, or by KUBECONFIG and IMAGE_LOAD_COMMAND (KEEP, TESTFLAGS).
+	@BIN=$(BIN) KIND=$(KIND) HELM=$(HELM) KUSTOMIZE=$(KUSTOMIZE) hack/e2e.sh $(TESTFLAGS)
+
+.PHONY: test-release
+test-release: $(HELM) $(KUSTOMIZE) $(KO) $(COSIGN) ## A release, published to a registry on this machine and read back (TESTFLAGS).
+	@KO=$(KO) HELM=$(HELM) KUSTOMIZE=$(KUSTOMIZE) COSIGN=$(COSIGN) \
+		go test -count=1 -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./test/release
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME each (default 30s).
@@ -109,7 +122,7 @@ envtest: ## Print the folder of kube-apiserver, etcd and kubectl (KUBEBUILDER_AS
 
 .PHONY: clean
 clean: ## Remove bin/ and what tests leave. The caches of Go and of envtest stay.
-	rm -rf $(BIN) dist cover.out
+	rm -rf $(BIN) cover.out
 
 ##@ Images
 
@@ -124,6 +137,10 @@ sbom: image ## The same: the SBOM (SPDX) of an image is made with it.
 .PHONY: docker-build
 docker-build: ## Build the image with Docker (IMG).
 	docker build --build-arg VERSION='$(VERSION)' -t '$(IMG)' .
+
+.PHONY: release
+release: $(KO) $(HELM) $(KUSTOMIZE) $(if $(PUBLISH),$(COSIGN)) ## Build bin/release of the tag VERSION; with REGISTRY, publish it, signed (DRY_RUN).
+	@KO=$(KO) HELM=$(HELM) KUSTOMIZE=$(KUSTOMIZE) COSIGN=$(COSIGN) hack/release.sh '$(VERSION)'
 
 ##@ Code
 
@@ -161,13 +178,29 @@ docs: $(CRD_REF_DOCS) ## Generate docs/api-reference.md from api/.
 	@$(CRD_REF_DOCS) --source-path=api --config=hack/crd-ref-docs/config.yaml --templates-dir=hack/crd-ref-docs/templates \
 		--renderer=markdown --max-depth=20 --output-path=docs/api-reference.md >/dev/null
 
+.PHONY: build-installer
+build-installer: $(KUSTOMIZE) ## Generate dist/install.yaml (IMG) and the files of the Helm chart from config/.
+	$(call say,generating dist/install.yaml and charts/dynamic-mcp/files)
+	@mkdir -p dist
+	@KUSTOMIZE=$(KUSTOMIZE) hack/installer.sh manifest '$(IMG)' >dist/.install.yaml
+	@cmp -s dist/.install.yaml dist/install.yaml && rm dist/.install.yaml || mv dist/.install.yaml dist/install.yaml
+	@KUSTOMIZE=$(KUSTOMIZE) hack/installer.sh chart
+
+.PHONY: helm-lint
+helm-lint: $(HELM) ## Lint the Helm chart.
+	@$(HELM) lint --strict --quiet charts/dynamic-mcp
+
+.PHONY: helm-package
+helm-package: $(HELM) ## Build bin/dynamic-mcp-<version>.tgz, the Helm chart of VERSION, which is like v1.2.3.
+	@$(HELM) package --destination $(BIN) --version '$(VERSION:v%=%)' --app-version '$(VERSION)' charts/dynamic-mcp
+
 .PHONY: vendor-gateway-api
 vendor-gateway-api: ## Copy the Gateway API CRDs of the version in go.mod to config/crd/gateway-api.
 	@hack/vendor-gateway-api.sh
 
 .PHONY: verify
-verify: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(KUSTOMIZE) $(GOLANGCI_LINT) ## Regenerate everything, lint, and fail if that changes a file.
-	@KUSTOMIZE=$(KUSTOMIZE) GOLANGCI_LINT=$(GOLANGCI_LINT) hack/verify.sh
+verify: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(KUSTOMIZE) $(HELM) $(GOLANGCI_LINT) $(ACTIONLINT) ## Regenerate everything, lint, and fail if that changes a file.
+	@KUSTOMIZE=$(KUSTOMIZE) HELM=$(HELM) GOLANGCI_LINT=$(GOLANGCI_LINT) ACTIONLINT=$(ACTIONLINT) hack/verify.sh
 
 ##@ Cluster (the current kubeconfig)
 
@@ -179,6 +212,14 @@ install: $(KUSTOMIZE) ## Install the CRDs, the Gateway API's included. Never rep
 uninstall: $(KUSTOMIZE) ## Remove this project's CRDs, and with them every Backend and all GatewayParameters. The Gateway API's stay.
 	@KUSTOMIZE=$(KUSTOMIZE) hack/install.sh uninstall
 
+.PHONY: deploy
+deploy: $(KUSTOMIZE) ## Install everything in the cluster: the CRDs, and the manager of the image IMG.
+	@KUSTOMIZE=$(KUSTOMIZE) IMG='$(IMG)' hack/install.sh deploy
+
+.PHONY: undeploy
+undeploy: $(KUSTOMIZE) ## Remove everything but the Gateway API's CRDs. Asks for Gateways to be deleted first.
+	@KUSTOMIZE=$(KUSTOMIZE) hack/install.sh undeploy
+
 .PHONY: run-manager
 run-manager: build ## Run the manager on this machine, with each Gateway's proxy as a child process (ARGS).
 	$(call say,running the manager; Ctrl-C ends it and its proxies)
@@ -187,7 +228,7 @@ run-manager: build ## Run the manager on this machine, with each Gateway's proxy
 ##@ Tools
 
 .PHONY: tools
-tools: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(KUSTOMIZE) $(GOLANGCI_LINT) $(KO) ## Build the tools into bin/.
+tools: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(KUSTOMIZE) $(GOLANGCI_LINT) $(HELM) $(KO) $(ACTIONLINT) ## Build the tools into bin/.
 
 # go-tool NAME, PACKAGE, VERSION: the file's name has the version, so that a new pin is a new file.
 define go-tool
@@ -199,8 +240,11 @@ endef
 
 $(eval $(call go-tool,controller-gen,sigs.k8s.io/controller-tools/cmd/controller-gen,$(CONTROLLER_GEN_VERSION)))
 $(eval $(call go-tool,ko,github.com/google/ko,$(KO_VERSION)))
+$(eval $(call go-tool,helm,helm.sh/helm/v4/cmd/helm,$(HELM_VERSION)))
 $(eval $(call go-tool,kind,sigs.k8s.io/kind,$(KIND_VERSION)))
 $(eval $(call go-tool,kustomize,sigs.k8s.io/kustomize/kustomize/v5,$(KUSTOMIZE_VERSION)))
+$(eval $(call go-tool,cosign,github.com/sigstore/cosign/v3/cmd/cosign,$(COSIGN_VERSION)))
+$(eval $(call go-tool,actionlint,github.com/rhysd/actionlint/cmd/actionlint,$(ACTIONLINT_VERSION)))
 $(eval $(call go-tool,crd-ref-docs,github.com/elastic/crd-ref-docs,$(CRD_REF_DOCS_VERSION)))
 
 $(GOLANGCI_LINT): $(addprefix hack/tools/golangci-lint/,go.mod go.sum main.go)

@@ -20,6 +20,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -162,6 +163,16 @@ func (f *managerFlags) newWebhooks() (*webhooks, error) {
 	return &webhooks{server: webhook.NewServer(options)}, nil
 }
 
+// ready tells /readyz whether the webhooks can be called.
+func (w *webhooks) ready(request *http.Request) error {
+	if w.rotator != nil {
+		if err := w.rotator.Ready(request); err != nil {
+			return err
+		}
+	}
+	return w.server.StartedChecker()(request)
+}
+
 // setUpWebhooks adds the webhooks, what keeps their certificate, and their probe to the manager, which has their server.
 func (f *managerFlags) setUpWebhooks(mgr ctrl.Manager, hooks *webhooks, log logr.Logger) error {
 	if hooks == nil {
@@ -173,12 +184,10 @@ func (f *managerFlags) setUpWebhooks(mgr ctrl.Manager, hooks *webhooks, log logr
 	errs := []error{
 		webhookv1alpha1.SetupBackendWebhookWithManager(mgr, options),
 		webhookv1alpha1.SetupGatewayParametersWebhookWithManager(mgr),
-		mgr.AddReadyzCheck("webhooks", hooks.server.StartedChecker()),
+		mgr.AddReadyzCheck("webhooks", hooks.ready),
 	}
 	if hooks.rotator != nil {
-		errs = append(errs,
-			hooks.rotator.SetupWithManager(mgr),
-			mgr.AddReadyzCheck("webhook-certificate", hooks.rotator.Ready))
+		errs = append(errs, hooks.rotator.SetupWithManager(mgr))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("set up webhooks: %w", err)

@@ -13,6 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 repo=$PWD
 
 : "${BIN:?is set by make test-e2e}" "${KIND:?is set by make test-e2e}" "${KUSTOMIZE:?is set by make test-e2e}"
+: "${HELM:?is set by make test-e2e}"
 kind_cluster=dynamic-mcp-e2e
 lb_range=10.97.0.0/16
 

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Installs or removes the CRDs in the cluster of the current kubeconfig:
+# Installs or removes, in the cluster of the current kubeconfig:
 #
 #   install.sh install      this project's CRDs, and the Gateway API's where they are missing
 #   install.sh uninstall    this project's CRDs, and with them every Backend and all GatewayParameters
+#   install.sh deploy       the same as install, and the manager of the image $IMG with all that it needs
+#   install.sh undeploy     all of it but the Gateway API's CRDs
 #
 # CRDs belong to the whole cluster, so nothing of anybody else is replaced: Gateway API CRDs that are newer, or of the
 # experimental channel, stay; older ones are upgraded only with UPGRADE_GATEWAY_API=yes; and a CRD of another project that
@@ -82,6 +84,25 @@ install_gateway_api() {
   fi
 }
 
+own_controller=dynamic-mcp.dev/gateway
+
+# own_classes: the names of our GatewayClasses.
+own_classes() {
+  "$kubectl" get gatewayclass --ignore-not-found \
+    -o jsonpath="{range .items[?(@.spec.controllerName=='$own_controller')]}{.metadata.name}{'\n'}{end}" 2>/dev/null || true
+}
+
+# check_gateways: without the manager nobody tells the owners of Gateways what happens to them.
+check_gateways() {
+  local class gateways=()
+  while read -r class; do
+    [ -n "$class" ] || continue
+    mapfile -t -O "${#gateways[@]}" gateways < <("$kubectl" get gateways.$group -A \
+      -o jsonpath="{range .items[?(@.spec.gatewayClassName=='$class')]}{.metadata.namespace}/{.metadata.name}{'\n'}{end}")
+  done <<<"$(own_classes)"
+  [ ${#gateways[@]} -eq 0 ] || die "delete these Gateways first, and their proxies go with them: ${gateways[*]}"
+}
+
 command -v "$kubectl" >/dev/null ||
   die "$kubectl: not found. Install it, or set KUBECTL; \"\$(make envtest)/kubectl\" is one."
 "$kubectl" version >/dev/null || die "no answer from the cluster of the current kubeconfig"
@@ -100,5 +121,22 @@ case ${1:-} in
     log "The Gateway API CRDs stay: others may use them. To remove them, and every Gateway and route of the cluster:"
     log "  kubectl delete -k config/crd/gateway-api"
     ;;
-  *) die "usage: install.sh install|uninstall" ;;
+  deploy)
+    check_owners
+    install_gateway_api
+    log "dynamic-mcp, image ${IMG:?is set by make deploy}:"
+    hack/installer.sh manifest "$IMG" | "$kubectl" apply --server-side --field-manager="$manager" -f -
+    "$kubectl" -n dynamic-mcp-system rollout status --timeout=120s deployment/dynamic-mcp-controller-manager
+    ;;
+  undeploy)
+    check_owners
+    check_gateways
+    for class in $(own_classes); do
+      "$kubectl" delete gatewayclass "$class"
+    done
+    "$kustomize" build config/default | "$kubectl" delete --ignore-not-found -f -
+    log "The Gateway API CRDs stay: others may use them. To remove them, and every Gateway and route of the cluster:"
+    log "  kubectl delete -k config/crd/gateway-api"
+    ;;
+  *) die "usage: install.sh install|uninstall|deploy|undeploy" ;;
 esac

@@ -66,7 +66,7 @@ func TestMixedLoad(t *testing.T) {
 		}
 	}
 
-	pause := *loadFor / 5
+	pause := *loadFor / 4
 	time.Sleep(pause)
 	for _, restarted := range []*sample{first, second} {
 		// As in a cluster: the endpoint is taken out, and the server goes when it has nothing to do any more.

@@ -56,20 +56,25 @@ func install(ctx context.Context) {
 	}
 	installed, failedInstall = true, true
 	before = k.inventory(ctx)
+	// It knows about CRDs of the Gateway API that are there already. Ours belong to what is applied next.
 	run(ctx, repository("hack", "install.sh"), "install")
-	output, err := k.kubectl(ctx, kustomize(ctx, "config", "default"), "apply", "--server-side", "-f", "-")
-	Expect(err).NotTo(HaveOccurred(), output)
+	k.mustKubectl(ctx, "apply", "--server-side", "-f", repository("dist", "install.yaml"))
 	k.rolledOut(ctx, systemNamespace, managerObject)
 	Eventually(func() (string, error) {
 		return k.kubectl(ctx, "", "get", "gatewayclass", "agentgateway", "--no-headers")
 	}).WithContext(ctx).Should(MatchRegexp(`^agentgateway\s+dynamic-mcp.dev/gateway\s+True\s`))
+	applyWalkthrough(ctx)
+	failedInstall = false
+}
+
+// applyWalkthrough applies what the walkthrough does, and waits until it serves.
+func applyWalkthrough(ctx context.Context) {
+	GinkgoHelper()
 	for _, file := range []string{"backend.yaml", "gateway.yaml", "httproute.yaml"} {
-		// Pods are ready before the API server knows the webhooks' certificate.
-		Eventually(k.kubectl).WithContext(ctx).WithArguments("", "apply", "-f", walkthrough(file)).ShouldNot(BeEmpty())
+		k.mustKubectl(ctx, "apply", "-f", walkthrough(file))
 	}
 	k.wait(ctx, "default", "gateway/agentgateway", "condition=Programmed")
 	k.rolledOut(ctx, "default", "deployment/agentgateway")
-	failedInstall = false
 }
 
 // uninstall removes the system in the order that users are told to: first what they made, then what makes it work. The
@@ -79,8 +84,7 @@ func uninstall(ctx context.Context) {
 	for _, file := range []string{"httproute.yaml", "gateway.yaml", "backend.yaml"} {
 		k.mustKubectl(ctx, "delete", "--ignore-not-found", "--timeout=90s", "-f", walkthrough(file))
 	}
-	output, err := k.kubectl(ctx, kustomize(ctx, "config", "default"), "delete", "--ignore-not-found", "--timeout=90s", "-f", "-")
-	Expect(err).NotTo(HaveOccurred(), output)
+	k.mustKubectl(ctx, "delete", "--ignore-not-found", "--timeout=90s", "-f", repository("dist", "install.yaml"))
 	run(ctx, repository("hack", "install.sh"), "uninstall")
 	k.mustKubectl(ctx, "delete", "gatewayclass", "agentgateway", "--ignore-not-found")
 	if !slices.ContainsFunc(before, func(object string) bool { return strings.HasSuffix(object, ".gateway.networking.k8s.io") }) {
