@@ -201,6 +201,8 @@ func renamed(t config.Target, name string) config.Target {
 type balancer struct {
 	url  string
 	next atomic.Uint64
+	// breakConnections ends all connections of clients, in the middle of whatever they are for.
+	breakConnections func()
 
 	mu     sync.Mutex
 	pinned map[string]int // by HTTP method
@@ -234,7 +236,7 @@ func newBalancer(t *testing.T, replicas ...string) *balancer {
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		proxy.ServeHTTP(w, r)
 	}))
-	b.url = listener.URL
+	b.url, b.breakConnections = listener.URL, listener.CloseClientConnections
 	t.Cleanup(func() {
 		listener.CloseClientConnections()
 		listener.Close()
