@@ -73,7 +73,7 @@ func TestWhatOpensACircuit(t *testing.T) {
 		name   string
 		server http.HandlerFunc // Nil for an address at which nobody listens.
 		method string
-		stream bool   // GET always asks for one.
+		stream bool  // GET always asks for one.
 		cause  error // Of the context's end, while the server is silent.
 		change func(*config.Target)
 		opens  string // The reason, if so.
