@@ -22,11 +22,15 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/detached"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 )
 
 // piped is a ResponseWriter with a connection from which nothing is read that the test does not read.
@@ -64,5 +68,48 @@ func TestClientThatDoesNotEvenTakeTheHeader(t *testing.T) {
 				t.Fatal("it goes on")
 			}
 		})
+	}
+}
+
+// TestDetachedStreamsAreShownOnce: while they are open, and once they have ended.
+func TestDetachedStreamsAreShownOnce(t *testing.T) {
+	server := newFakeServer(t)
+	registry, accessLog := prometheus.NewRegistry(), &lockedBuffer{}
+	observed, err := telemetry.New(telemetry.Options{Registerer: registry, AccessLog: telemetry.NewAccessLog(accessLog)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(observed.Close)
+	g := newGateway(t, server.targets(), func(o *Options, b *config.Backend) {
+		o.Telemetry = observed
+		observed.SetBackends(map[string]*config.Backend{b.Key: b})
+	})
+	active := func(count float64) {
+		t.Helper()
+		eventually(t, "streams are counted", func() bool {
+			total := 0.0
+			for _, value := range samples(t, registry, "dynamic_mcp_active_streams") {
+				total += value
+			}
+			return total == count
+		})
+	}
+	id := g.open()
+	eventually(t, "initialize is logged", func() bool { return strings.Count(accessLog.String(), "\n") == 1 })
+	open := []*stream{g.listen(id, nil), g.connect().stream, g.listenTo("1", allLists, allLists)}
+	active(float64(len(open)))
+	if got := strings.Count(accessLog.String(), "\n"); got != 1 {
+		t.Errorf("logged before the end: %s", accessLog)
+	}
+	for _, s := range open {
+		s.close()
+	}
+	active(0)
+	eventually(t, "the streams are logged", func() bool { return strings.Count(accessLog.String(), "\n") == 1+len(open) })
+	lines := strings.Split(strings.TrimSpace(accessLog.String()), "\n")
+	for _, line := range lines[1:] {
+		if !strings.Contains(line, `"status":200`) || !strings.Contains(line, `"result":"ok"`) {
+			t.Errorf("got %s", line)
+		}
 	}
 }
