@@ -26,8 +26,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -68,7 +70,10 @@ func (s *Streams) Shutdown(ctx context.Context) {
 	}
 	s.mu.Lock()
 	for running := range s.running {
-		running.cutOff()
+		running.cancel()
+		if running.connection != nil { // Otherwise Take sees that the context has ended.
+			_ = running.connection.Close()
+		}
 	}
 	s.mu.Unlock()
 	<-s.ended
@@ -110,22 +115,31 @@ type Stream struct {
 }
 
 // Take takes the request's connection over. It returns nil where that can't be done, because of HTTP/2, a ResponseWriter
-// without a connection, or an http.Server without Streams: then the handler answers as usual. Otherwise the caller calls Go
-// and returns. What it has set of the answer's header stays; the request's body must have been read.
+// without a connection, or an http.Server without Streams or that has ended: then the handler answers as usual. Otherwise the
+// caller calls Go and returns. What it has set of the answer's header stays; the request's body must have been read.
 func Take(w http.ResponseWriter, r *http.Request) *Stream {
 	streams, _ := r.Context().Value(streamsKey{}).(*Streams)
 	if streams == nil || r.ProtoMajor != 1 {
 		return nil
 	}
-	header := w.Header().Clone()
-	connection, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+	s := &Stream{header: w.Header().Clone(), request: r.WithContext(ctx), cancel: cancel, streams: streams}
+	// Streams knows of it before the http.Server forgets it, so that none is missed by whoever waits for both.
+	if !streams.add(s) {
+		cancel()
 		return nil
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
-	s := &Stream{connection: connection, header: header, request: r.WithContext(ctx), cancel: cancel, streams: streams}
-	if !streams.add(s) {
-		s.cutOff() // The server has ended: this request came too late for it as well.
+	connection, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		cancel()
+		streams.remove(s)
+		return nil
+	}
+	streams.mu.Lock()
+	defer streams.mu.Unlock()
+	s.connection = connection
+	if ctx.Err() != nil {
+		_ = connection.Close() // Shutdown cuts off.
 	}
 	return s
 }
@@ -137,15 +151,30 @@ func (s *Stream) cutOff() {
 }
 
 // Go has serve answer the request on a goroutine of its own. The connection ends when serve returns. The ResponseWriter knows
-// http.ResponseController's Flush and deadlines for writing. That the client goes is noticed by Wait.
+// http.ResponseController's Flush and deadlines for writing. That the client goes is noticed by Wait. A panic ends this answer
+// alone, as it does in a handler.
 func (s *Stream) Go(serve func(w http.ResponseWriter, r *http.Request)) {
 	go func() {
 		defer s.streams.remove(s)
 		defer s.cutOff()
+		defer s.recoverPanic()
 		w := &writer{Conn: s.connection, header: s.header, cancel: s.cancel}
 		serve(w, s.request)
 		_ = w.FlushError()
 	}()
+}
+
+// recoverPanic does what net/http does about a handler that panics.
+func (s *Stream) recoverPanic() {
+	problem := recover()
+	if problem == nil || problem == http.ErrAbortHandler { //nolint:errorlint // It is compared as net/http does.
+		return
+	}
+	logger := log.Default()
+	if server, _ := s.request.Context().Value(http.ServerContextKey).(*http.Server); server != nil && server.ErrorLog != nil {
+		logger = server.ErrorLog
+	}
+	logger.Printf("http: panic serving %v: %v\n%s", s.request.RemoteAddr, problem, debug.Stack())
 }
 
 // Wait waits until the context ends. If w is of a detached answer, it waits for the client to go as well, and then ends the
@@ -174,13 +203,18 @@ type writer struct {
 	head   []byte // To be written before anything else.
 }
 
+// maxIgnored is how much, in bytes, a client may send though it will not be answered.
+const maxIgnored = 64 << 10
+
 // wait waits until the context ends or the client goes. What the client sends is not answered, as the answer's header tells it.
 // https://www.rfc-editor.org/rfc/rfc9112#section-9.6
 func (w *writer) wait(ctx context.Context) {
 	defer context.AfterFunc(ctx, func() { _ = w.SetReadDeadline(time.Unix(1, 0)) })()
 	var ignored [64]byte
-	for ctx.Err() == nil {
-		if _, err := w.Read(ignored[:]); err != nil && ctx.Err() == nil {
+	for read := 0; ctx.Err() == nil; {
+		n, err := w.Read(ignored[:])
+		read += n
+		if (err != nil || read > maxIgnored) && ctx.Err() == nil {
 			w.cancel()
 			return
 		}

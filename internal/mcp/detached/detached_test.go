@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	stdlog "log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -206,15 +207,112 @@ func TestShutdownCutsOff(t *testing.T) {
 		t.Error(err)
 	}
 	streams.Shutdown(ctx) // Nothing is left.
-	// A request that comes after that is not answered.
-	connection, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
-	if err != nil {
-		t.Fatal(err)
+	// None is taken any more.
+	w := &hijacked{ResponseWriter: httptest.NewRecorder(), hijack: func() { t.Error("the connection was taken") }}
+	if Take(w, httptest.NewRequest(http.MethodGet, "/", nil).WithContext(streams.Context(t.Context()))) != nil {
+		t.Error("taken after the end")
 	}
-	defer func() { _ = connection.Close() }()
-	_, _ = io.WriteString(connection, "GET / HTTP/1.1\r\nHost: test\r\n\r\n")
-	if n, err := connection.Read(make([]byte, 1)); err == nil {
-		t.Errorf("got %d bytes", n)
+}
+
+// hijacked is a ResponseWriter with a connection that nobody reads.
+type hijacked struct {
+	http.ResponseWriter
+	hijack func()
+}
+
+func (h *hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	h.hijack()
+	connection, other := net.Pipe()
+	_ = other.Close()
+	return connection, nil, nil
+}
+
+// TestShutdownWaitsForWhatIsBeingTaken: at any time either the http.Server knows of an answer or Streams does.
+func TestShutdownWaitsForWhatIsBeingTaken(t *testing.T) {
+	streams := New()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	down := make(chan struct{})
+	w := &hijacked{ResponseWriter: httptest.NewRecorder(), hijack: func() {
+		go func() {
+			defer close(down)
+			streams.Shutdown(ended)
+		}()
+		select {
+		case <-down:
+			t.Error("Shutdown did not wait")
+		case <-time.After(50 * time.Millisecond):
+		}
+	}}
+	stream := Take(w, httptest.NewRequest(http.MethodGet, "/", nil).WithContext(streams.Context(t.Context())))
+	if stream == nil {
+		t.Fatal("not taken")
+	}
+	stream.Go(func(w http.ResponseWriter, r *http.Request) {
+		if r.Context().Err() == nil {
+			t.Error("it was not cut off")
+		}
+		if _, err := io.WriteString(w, "x"); err == nil {
+			t.Error("its connection is open")
+		}
+	})
+	<-down
+}
+
+func TestPanicEndsOneAnswer(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		value  any
+		logged bool
+	}{{"any", "out of order", true}, {"on purpose", http.ErrAbortHandler, false}} {
+		t.Run(c.name, func(t *testing.T) {
+			log := &strings.Builder{}
+			streams := New()
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				Take(w, r).Go(func(w http.ResponseWriter, _ *http.Request) {
+					_, _ = io.WriteString(w, "begun")
+					panic(c.value)
+				})
+			}))
+			server.Config.ErrorLog = stdlog.New(log, "", 0)
+			server.Config.BaseContext = func(net.Listener) context.Context { return streams.Context(context.Background()) }
+			server.Start()
+			response, _ := get(t, server.Listener.Addr().String())
+			if body, _ := io.ReadAll(response.Body); string(body) != "begun" {
+				t.Errorf("got %q", body)
+			}
+			server.Close()
+			streams.Shutdown(t.Context())
+			if got := log.String(); strings.Contains(got, "out of order") != c.logged || c.logged && !strings.Contains(got, "detached_test.go") {
+				t.Errorf("logged %q", got)
+			}
+		})
+	}
+}
+
+// TestClientThatSendsOn: what a client sends though it will not be answered is read to a limit.
+func TestClientThatSendsOn(t *testing.T) {
+	ended := make(chan error, 1)
+	address, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).Flush()
+		Wait(r.Context(), w)
+		ended <- r.Context().Err()
+	})
+	_, connection := get(t, address)
+	go func() {
+		for {
+			if _, err := connection.Write(make([]byte, 4096)); err != nil {
+				return
+			}
+		}
+	}()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(patience):
+		t.Error("it goes on")
 	}
 }
 

@@ -65,8 +65,11 @@ func (e *eventStream) start() {
 	h["Content-Type"] = contentTypeEventStream
 	h["Cache-Control"] = []string{"no-cache, no-transform"}
 	h["X-Accel-Buffering"] = []string{"no"}
+	_ = e.response.SetWriteDeadline(time.Now().Add(e.limits.WriteTimeout))
 	e.w.WriteHeader(http.StatusOK)
-	e.err = e.response.Flush()
+	if e.err = e.response.Flush(); e.err != nil {
+		e.fail()
+	}
 	e.keepAlive = time.AfterFunc(e.limits.KeepAlive, e.comment)
 }
 

@@ -473,10 +473,10 @@ func (l *listening) relayFrom(
 	defer cancel(nil)
 	// Only the answer's begin has a deadline: a stream may be silent for as long as it likes.
 	watch := newWatchdog(cancel, l.limits.ListTimeout)
+	defer watch.stop()
 	response, endpoint, err := l.do(ctx, &upstreamCall{
 		target: t, session: l.session, upstream: us, method: http.MethodGet, header: header, observed: l.observed,
 	})
-	watch.stop()
 	if errors.Is(err, errEraChanged) {
 		l.session.lose(t, us)
 	}
@@ -489,6 +489,7 @@ func (l *listening) relayFrom(
 	case response.StatusCode == http.StatusMethodNotAllowed:
 		return errNoStream
 	case us.id != "" && isLost(response):
+		watch.stop()
 		// Servers that have no streams answer so as well.
 		lost, err := l.sessionLost(ctx, t, us)
 		if err != nil {
@@ -505,6 +506,7 @@ func (l *listening) relayFrom(
 	default:
 		return statusError(response)
 	}
+	watch.stop()
 	opened(endpoint)
 	return l.relayEvents(now, us, name, response.Body, lastEvent)
 }

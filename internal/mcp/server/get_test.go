@@ -265,3 +265,19 @@ func TestServerThatHasNoStreamKeepsItsSession(t *testing.T) {
 	}
 	s.close()
 }
+
+func TestServerThatBreaksOffItsRefusalIsAskedAgain(t *testing.T) {
+	server := newFakeServer(t)
+	var asked atomic.Int32
+	server.get = func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		w.Header().Set("Content-Length", "100")
+		w.WriteHeader(http.StatusBadRequest)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}
+	g := newGateway(t, server.targets(), withLimits(func(l *config.Limits) { l.ListTimeout = 50 * time.Millisecond }))
+	s := g.listen(g.open(), nil)
+	eventually(t, "the server is asked again", func() bool { return asked.Load() > 1 })
+	s.close()
+}

@@ -32,6 +32,7 @@ import (
 	"testing"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/detached"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 )
@@ -305,10 +306,15 @@ func newSSEReplicas(t *testing.T, targets []config.Target, count int) (gateways 
 			o.Peers = peers
 		}))
 		port.Config.Handler = peers.Handler(gateways[i].mcp.ServePeer)
+		streams := detached.New()
+		port.Config.BaseContext = func(net.Listener) context.Context { return streams.Context(context.Background()) }
 		port.Start()
 		t.Cleanup(func() {
 			port.CloseClientConnections()
 			port.Close()
+			ended, cancel := context.WithCancel(context.Background())
+			cancel()
+			streams.Shutdown(ended)
 			peers.Close()
 		})
 	}

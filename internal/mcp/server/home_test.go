@@ -123,6 +123,7 @@ func TestReplicaThatHeldTheConnectionIsGone(t *testing.T) {
 	replicas, ports := newSSEReplicas(t, server.targets(), 3)
 	id := replicas[0].open()
 	listening := replicas[1].listen(id, nil)
+	replicas[0].mcp.Drain() // Streams are detached from the port.
 	ports[0].CloseClientConnections()
 	ports[0].Close()
 	listening.ended()

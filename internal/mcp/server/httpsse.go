@@ -116,29 +116,19 @@ func (c *connection) serve(w http.ResponseWriter, id, token string) {
 	defer context.AfterFunc(c.stream.failed, cancel)()
 	if c.stream.send(&sse.Event{Name: "endpoint", Retry: -1, Data: endpointFor(c.opened.URL, token), HasData: true}) == nil {
 		open, end := context.WithCancel(c.ctx)
-		stop := context.AfterFunc(c.draining, end)
+		stop := context.AfterFunc(c.draining, func() {
+			c.connections.remove(id) // No message is taken any more,
+			c.working.Wait()         // and those that were are answered.
+			end()
+		})
 		detached.Wait(open, w)
 		stop()
 		end()
 	}
-	c.connections.remove(id) // No message is taken any more.
-	c.untilIdle()
+	c.connections.remove(id)
 	cancel()
 	c.working.Wait()
 	c.endSession()
-}
-
-// untilIdle waits for the answers to what has been taken.
-func (c *connection) untilIdle() {
-	idle := make(chan struct{})
-	c.background.Go(func() {
-		c.working.Wait()
-		close(idle)
-	})
-	select {
-	case <-idle:
-	case <-c.ctx.Done():
-	}
 }
 
 // endpointFor returns where the client is to post its messages: the URL that it opened the stream at, by which these are routed as that

@@ -342,6 +342,22 @@ func TestConnectionEndsWithADrainOnceAllIsAnswered(t *testing.T) {
 	eventually(t, "the server's session is ended", func() bool { return len(server.requests(http.MethodDelete)) == 1 })
 }
 
+// TestDrainNoticesThatTheClientGoes: what a client that has gone was waiting for holds no drain up.
+func TestDrainNoticesThatTheClientGoes(t *testing.T) {
+	server := newFakeServer(t)
+	server.answer = func(_ http.ResponseWriter, r *http.Request, _ *message) { <-r.Context().Done() }
+	g := newGateway(t, server.targets())
+	c := g.connect()
+	c.initialize()
+	c.send(callBody)
+	eventually(t, "the server has the call", func() bool { return len(server.requests("tools/call")) == 1 })
+	g.mcp.Drain()
+	eventually(t, "no message is taken", func() bool { return c.post(listBody).status == http.StatusNotFound })
+	time.Sleep(50 * time.Millisecond)
+	c.close()
+	eventually(t, "the server's session is ended", func() bool { return len(server.requests(http.MethodDelete)) == 1 })
+}
+
 func TestClientThatDoesNotReadLosesItsConnection(t *testing.T) {
 	server := newFakeServer(t)
 	large := strings.Repeat("x", 1<<20)

@@ -19,12 +19,14 @@ package server
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/detached"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 )
@@ -53,11 +55,14 @@ func replicated(t *testing.T, targets []config.Target, options ...gatewayOption)
 		port.Config.Handler = peers.Handler(func(w http.ResponseWriter, r *http.Request, backend string) {
 			replicas[i].mcp.ServePeer(w, r, backend)
 		})
+		streams := detached.New()
+		port.Config.BaseContext = func(net.Listener) context.Context { return streams.Context(context.Background()) }
 		port.Start()
 		t.Cleanup(func() {
 			replicas[i].mcp.Drain()
 			port.CloseClientConnections()
 			port.Close()
+			streams.Shutdown(context.Background())
 		})
 	}
 	return replicas[0], replicas[1]

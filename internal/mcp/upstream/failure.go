@@ -155,13 +155,13 @@ func kindAndReason(ctx context.Context, err error) (Kind, string) {
 }
 
 // isEndpoints returns whether a failure says something about the endpoint. What the client cancelled does not. Nor
-// does the silence after a GET: servers may send the header of a stream with the first event, whenever that comes.
-func (f failure) isEndpoints(method string) bool {
+// does the silence of a stream: servers may send its header with the first event, whenever that comes.
+func (f failure) isEndpoints(stream bool) bool {
 	switch f.kind {
 	case KindConnect, KindTLS, KindDNS, KindRefusedAddress, KindClosed, KindStatus:
 		return true
 	case KindTimeout:
-		return method != http.MethodGet || notConnected(f.err)
+		return !stream || notConnected(f.err)
 	default:
 		return false
 	}

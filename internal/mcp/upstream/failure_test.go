@@ -73,6 +73,7 @@ func TestWhatOpensACircuit(t *testing.T) {
 		name   string
 		server http.HandlerFunc // Nil for an address at which nobody listens.
 		method string
+		stream bool  // GET always asks for one.
 		cause  error // Of the context's end, while the server is silent.
 		change func(*config.Target)
 		opens  string // The reason, if so.
@@ -103,6 +104,7 @@ func TestWhatOpensACircuit(t *testing.T) {
 		{name: "a client that goes", cause: context.Canceled, kind: KindCancelled},
 		{name: "a client that says why it goes", cause: fmt.Errorf("cancelled by the client: %w", context.Canceled), kind: KindCancelled},
 		{name: "the silence of a stream", method: http.MethodGet, cause: deadline, kind: KindTimeout},
+		{name: "the silence of a stream that is asked for by POST", method: http.MethodPost, stream: true, cause: deadline, kind: KindTimeout},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -127,7 +129,7 @@ func TestWhatOpensACircuit(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
 				end.Store(&cancel)
-				_, _, err := post(ctx, t, c, target, &Request{Method: test.method, Stream: test.method == http.MethodGet})
+				_, _, err := post(ctx, t, c, target, &Request{Method: test.method, Stream: test.stream || test.method == http.MethodGet})
 				return err
 			}
 			for range failureThreshold - 1 {
@@ -172,9 +174,9 @@ func TestWhatOpensACircuit(t *testing.T) {
 func TestConnectingThatTimesOutIsTheEndpoints(t *testing.T) {
 	t.Parallel()
 	slow := explain(t.Context(), &net.OpError{Op: "dial", Net: "tcp", Err: timeout{}})
-	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
-		if !slow.isEndpoints(method) {
-			t.Errorf("not with %s", method)
+	for _, stream := range []bool{false, true} {
+		if !slow.isEndpoints(stream) {
+			t.Errorf("not with stream %v", stream)
 		}
 	}
 }

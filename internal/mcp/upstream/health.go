@@ -131,8 +131,8 @@ func (c *Client) answered(t *Target, e *endpoint, p permit, status int) {
 }
 
 // notAnswered notes that an attempt failed.
-func (c *Client) notAnswered(t *Target, e *endpoint, p permit, method string, f failure) {
-	if f.isEndpoints(method) {
+func (c *Client) notAnswered(t *Target, e *endpoint, p permit, stream bool, f failure) {
+	if f.isEndpoints(stream) {
 		e.circuit.failed(p, f, c.now())
 	} else {
 		e.circuit.released(p, c.now())

@@ -96,7 +96,7 @@ func (s *stream) ask(request *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	reader := bufio.NewReaderSize(limited{s}, streamBuffer)
-	for range maxInterim {
+	for range maxInterim + 1 {
 		response, err := http.ReadResponse(reader, request)
 		if err != nil {
 			return nil, err

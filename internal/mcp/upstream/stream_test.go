@@ -76,6 +76,8 @@ func TestStream(t *testing.T) {
 		{name: "more than the buffer", answer: "HTTP/1.1 200 OK\r\nX-Long: " + long + "\r\n\r\n" + long, body: long},
 		{name: "interim responses",
 			answer: "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\n\r\nyes", body: "yes"},
+		{name: "as many interim responses as may come",
+			answer: strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", maxInterim) + "HTTP/1.1 200 OK\r\n\r\nyes", body: "yes"},
 		{name: "nothing but interim responses", answer: strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 10),
 			reason: "the connection to it failed"},
 		{name: "a header without end", answer: "HTTP/1.1 200 OK\r\nX-Long: " + strings.Repeat("x", maxResponseHeader),
@@ -169,5 +171,23 @@ func TestStreamIsClosedAtOnce(t *testing.T) {
 	}
 	if _, err := io.ReadAll(response.Body); err == nil {
 		t.Error("a closed body is read to its end")
+	}
+}
+
+// TestStreamAsksOneThing: a value with a line end in it makes no second header.
+func TestStreamAsksOneThing(t *testing.T) {
+	t.Parallel()
+	requests := make(chan http.Header, 1)
+	_, address := newServer(t, func(_ http.ResponseWriter, r *http.Request) { requests <- r.Header })
+	c := newClient(t)
+	response, _, err := c.Do(t.Context(), compile(t, c, testTarget(address)), &Request{
+		Method: http.MethodGet, Header: http.Header{"Last-Event-Id": {"1\r\nX-Other: 1"}, "X\r\nY": {"1"}}, Stream: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if got := <-requests; len(got) != 2 || got.Get("Last-Event-ID") != "1  X-Other: 1" {
+		t.Errorf("got %v", got)
 	}
 }
