@@ -26,7 +26,6 @@ package pods
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -93,11 +92,6 @@ var _ = JustAfterEach(func(ctx SpecContext) {
 		k.collect(ctx, filepath.Join(artifacts, fileName(report.LeafNodeText)))
 	}
 }, NodeTimeout(2*time.Minute))
-
-// measured tells a figure in the suite's output, whether the story passes or not.
-func measured(what string, value any) {
-	AddReportEntry(what, fmt.Sprint(value), ReportEntryVisibilityAlways)
-}
 
 // repository returns a path below the repository's root.
 func repository(elements ...string) string {
