@@ -18,7 +18,9 @@ impossible() {
 
 [ "$(uname -s)" = Linux ] || impossible "it needs Linux"
 [ "$(id -u)" = 0 ] || impossible "it needs root"
-command -v dpkg-query >/dev/null && command -v apt-get >/dev/null || die "needs Debian's packages, and there is no apt-get"
+for program in dpkg-query apt-get; do
+  command -v $program >/dev/null || die "needs Debian's packages, and there is no $program"
+done
 unshare --mount --uts --ipc --net --pid --fork true 2>/dev/null || impossible "root may not make namespaces (a container without privileges?)"
 
 missing=()
@@ -53,7 +55,8 @@ unshare --net nft 'add table ip t; add chain ip t c { type nat hook postrouting 
   impossible "the kernel lacks nftables with address translation"
 [ -e /proc/sys/net/bridge ] || modprobe br_netfilter 2>/dev/null ||
   impossible "the kernel lacks br_netfilter: a pod could not reach itself or its neighbours through a Service"
-echo "$(cat /proc/sys/net/ipv4/ip_forward)" 2>/dev/null >/proc/sys/net/ipv4/ip_forward || impossible "root may not change kernel settings"
+forward=$(cat /proc/sys/net/ipv4/ip_forward)
+echo "$forward" 2>/dev/null >/proc/sys/net/ipv4/ip_forward || impossible "root may not change kernel settings"
 
 # Pods' cgroups, of version 2 or 1.
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then

@@ -23,9 +23,11 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -34,6 +36,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
@@ -54,27 +57,44 @@ const (
 	pingTimeout = "5"
 )
 
-// NewInformer is for the option NewInformer of caches. Informers by themselves make pauses of up to a minute between two
+// Informers returns the option NewInformer of a cache. Informers by themselves make pauses of up to a minute between two
 // attempts to watch, and it takes minutes without a failure until their pauses are short again. Here a watch waits itself
 // until the API server can be reached, so that it counts as none of these failures. Those that the API server answers are
 // left to the informer.
-func NewInformer(
-	lw toolscache.ListerWatcher, example runtime.Object, resync time.Duration, indexers toolscache.Indexers,
+func Informers() func(
+	toolscache.ListerWatcher, runtime.Object, time.Duration, toolscache.Indexers,
 ) toolscache.SharedIndexInformer {
-	inner := toolscache.ToListerWatcherWithContext(lw)
-	return toolscache.NewSharedIndexInformer(&toolscache.ListWatch{
-		ListWithContextFunc:  inner.ListWithContext,
-		WatchFuncWithContext: untilReached(inner.WatchWithContext),
-	}, example, resync, indexers)
+	r := &reach{log: log.Log.WithName("api-server")}
+	return func(
+		lw toolscache.ListerWatcher, example runtime.Object, resync time.Duration, indexers toolscache.Indexers,
+	) toolscache.SharedIndexInformer {
+		inner := toolscache.ToListerWatcherWithContext(lw)
+		return toolscache.NewSharedIndexInformer(&toolscache.ListWatch{
+			ListWithContextFunc:  inner.ListWithContext,
+			WatchFuncWithContext: r.await(inner.WatchWithContext),
+		}, example, resync, indexers)
+	}
 }
 
-// untilReached makes a watch wait for the API server, as long as the context lasts.
-func untilReached(begin toolscache.WatchFuncWithContext) toolscache.WatchFuncWithContext {
+// reach knows whether the API server can be reached, so that one informer of many tells it.
+type reach struct {
+	log  logr.Logger
+	away atomic.Bool
+}
+
+// await makes a watch wait for the API server, as long as the context lasts.
+func (r *reach) await(begin toolscache.WatchFuncWithContext) toolscache.WatchFuncWithContext {
 	return func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 		for pause := firstPause; ; pause = min(2*pause, longestPause) {
 			w, err := begin(ctx, options)
 			if err == nil || !isUnreachable(err) {
+				if r.away.CompareAndSwap(true, false) {
+					r.log.Info("The API server can be reached again")
+				}
 				return w, err
+			}
+			if ctx.Err() == nil && r.away.CompareAndSwap(false, true) {
+				r.log.Info("The API server can't be reached, going on with what is known", "error", err.Error())
 			}
 			select {
 			case <-ctx.Done():

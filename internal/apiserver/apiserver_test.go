@@ -22,12 +22,14 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -80,7 +82,7 @@ func TestInformerFollowsSoonAfterTheAPIServersReturn(t *testing.T) {
 		t.Run(away.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &server{watches: make(chan *watch.RaceFreeFakeWatcher, 1)}
-				informer := NewInformer(s.listWatch(), &corev1.Service{}, 0, toolscache.Indexers{})
+				informer := Informers()(s.listWatch(), &corev1.Service{}, 0, toolscache.Indexers{})
 				go informer.RunWithContext(t.Context())
 				first := <-s.watches
 				time.Sleep(time.Second)
@@ -95,7 +97,7 @@ func TestInformerFollowsSoonAfterTheAPIServersReturn(t *testing.T) {
 				back := time.Now()
 				again := <-s.watches
 				again.Add(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "new", ResourceVersion: "2"}})
-				time.Sleep(time.Millisecond)
+				synctest.Wait()
 
 				if took := time.Since(back); took > within {
 					t.Errorf("watched %s after the return of the API server, want %s at most", took, within)
@@ -114,7 +116,7 @@ func TestWatchEndsWithItsContextWhileTheAPIServerIsAway(t *testing.T) {
 		s.away.Store(true)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if _, err := untilReached(s.listWatch().WatchWithContext)(ctx, metav1.ListOptions{}); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := (&reach{}).await(s.listWatch().WatchWithContext)(ctx, metav1.ListOptions{}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v, want that of the context", err)
 		}
 	})
@@ -128,7 +130,7 @@ func TestWatchLeavesAnswersToTheInformer(t *testing.T) {
 		apierrors.NewTooManyRequests("slower", 1),
 		errors.New("x509: certificate signed by unknown authority"),
 	} {
-		_, err := untilReached(func(context.Context, metav1.ListOptions) (watch.Interface, error) {
+		_, err := (&reach{}).await(func(context.Context, metav1.ListOptions) (watch.Interface, error) {
 			return nil, answer
 		})(t.Context(), metav1.ListOptions{})
 		if !errors.Is(err, answer) {
@@ -176,4 +178,27 @@ func TestConnectionsAreChecked(t *testing.T) {
 	if timeout := os.Getenv("HTTP2_PING_TIMEOUT_SECONDS"); timeout != "7" {
 		t.Errorf("pings time out after %s s, not what the environment says", timeout)
 	}
+}
+
+func TestAnAbsenceIsToldOnceForAllInformers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		r := &reach{log: funcr.New(func(_, args string) { told = append(told, args) }, funcr.Options{})}
+		s := &server{watches: make(chan *watch.RaceFreeFakeWatcher, 3)}
+		s.away.Store(true)
+		for range cap(s.watches) {
+			go func() {
+				if _, err := r.await(s.listWatch().WatchWithContext)(t.Context(), metav1.ListOptions{}); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		time.Sleep(time.Minute)
+		s.away.Store(false)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if len(told) != 2 || !strings.Contains(told[0], "can't be reached") || !strings.Contains(told[1], "reached again") {
+			t.Errorf("told %q", told)
+		}
+	})
 }

@@ -98,7 +98,7 @@ func (r *Rotator) SetupWithManager(mgr ctrl.Manager) error {
 	own, err := cluster.New(mgr.GetConfig(), func(o *cluster.Options) {
 		o.Scheme = mgr.GetScheme()
 		o.HTTPClient = mgr.GetHTTPClient()
-		o.Cache = cache.Options{NewInformer: apiserver.NewInformer, ByObject: map[client.Object]cache.ByObject{
+		o.Cache = cache.Options{NewInformer: apiserver.Informers(), ByObject: map[client.Object]cache.ByObject{
 			secret: {Namespaces: map[string]cache.Config{
 				r.options.Secret.Namespace: {FieldSelector: named(r.options.Secret.Name)},
 			}},

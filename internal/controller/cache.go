@@ -45,7 +45,7 @@ func CacheOptions(namespaces ...string) cache.Options {
 	options := cache.Options{
 		DefaultTransform: transform(func(client.Object) {}),
 		ByObject:         provision.CacheByObject(),
-		NewInformer:      apiserver.NewInformer,
+		NewInformer:      apiserver.Informers(),
 	}
 	options.ByObject[&discoveryv1.EndpointSlice{}] = cache.ByObject{Transform: transform(stripEndpointSlice)}
 	options.ByObject[&corev1.ConfigMap{}] = cache.ByObject{Transform: transform(stripConfigMap)}

@@ -62,7 +62,7 @@ func watch(ctx context.Context, o Options, log logr.Logger, data *dataPlane) err
 		HealthProbeBindAddress: "0",
 		Controller:             crconfig.Controller{SkipNameValidation: ptr.To(true)},
 		Cache: cache.Options{
-			NewInformer:       apiserver.NewInformer,
+			NewInformer:       apiserver.Informers(),
 			DefaultTransform:  cache.TransformStripManagedFields(),
 			DefaultNamespaces: namespaceConfigs(o.WatchNamespaces),
 			ByObject:          map[client.Object]cache.ByObject{&gatewayv1.Gateway{}: only(o.Gateway)},
