@@ -37,7 +37,7 @@ func measured(what string, value any) {
 
 // Progress: a line for each story, and its figures.
 var _ = ReportAfterEach(func(report SpecReport) {
-	fmt.Printf(">> %s, %s: %s\n", report.State, seconds(report), report.FullText())
+	fmt.Printf("\n>> %s, %s: %s\n", report.State, seconds(report), report.FullText())
 	for _, line := range figures(report) {
 		fmt.Println("     " + line)
 	}

@@ -60,7 +60,9 @@ func TestPods(t *testing.T) {
 	SetDefaultEventuallyPollingInterval(100 * time.Millisecond)
 	SetDefaultConsistentlyDuration(2 * time.Second)
 	EnforceDefaultTimeoutsWhenUsingContexts()
-	RunSpecs(t, "end-to-end in pods")
+	_, reporter := GinkgoConfiguration()
+	reporter.NoColor = true // most of its output is read in files
+	RunSpecs(t, "end-to-end in pods", reporter)
 }
 
 var _ = BeforeSuite(func(ctx SpecContext) {
