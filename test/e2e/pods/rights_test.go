@@ -135,7 +135,7 @@ stringData: {password: x}
 			return k.kubectl(ctx, input, append([]string{"--kubeconfig=" + kubeconfig}, args...)...)
 		}
 		const (
-			byPolicy = "ValidatingAdmissionPolicy 'dynamic-mcp-manager-objects'"
+			byPolicy = "ValidatingAdmissionPolicy 'dynamic-mcp-manager-"
 			byRBAC   = "orbidden"
 		)
 		for _, try := range []struct {
