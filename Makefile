@@ -17,6 +17,8 @@ CRD_REF_DOCS_VERSION := v0.3.0
 KO_VERSION := v0.19.1
 KIND_VERSION := v0.33.0
 HELM_VERSION := v4.3.1
+COSIGN_VERSION := v3.1.3
+ACTIONLINT_VERSION := v1.7.12
 CONTROLLER_GEN := $(BIN)/controller-gen-$(CONTROLLER_GEN_VERSION)
 KUSTOMIZE := $(BIN)/kustomize-$(KUSTOMIZE_VERSION)
 CRD_REF_DOCS := $(BIN)/crd-ref-docs-$(CRD_REF_DOCS_VERSION)
@@ -24,6 +26,8 @@ GOLANGCI_LINT := $(BIN)/golangci-lint
 KO := $(BIN)/ko-$(KO_VERSION)
 KIND := $(BIN)/kind-$(KIND_VERSION)
 HELM := $(BIN)/helm-$(HELM_VERSION)
+COSIGN := $(BIN)/cosign-$(COSIGN_VERSION)
+ACTIONLINT := $(BIN)/actionlint-$(ACTIONLINT_VERSION)
 
 # What version the binary says it is.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -44,6 +48,8 @@ BENCHFLAGS ?=
 # Of the images: the name, and the architectures that `make image` builds.
 IMG ?= dynamic-mcp:dev
 ARCHS ?= amd64 arm64
+# Of `make release`: is anything published, and signed? REGISTRY_USER, REGISTRY_PASSWORD: see hack/release.sh.
+PUBLISH = $(if $(REGISTRY),$(filter-out yes,$(or $(DRY_RUN),no)))
 # Of `make run`: where the gateway and the two sample servers listen. From the command line only: PORT is a usual
 # environment variable.
 PORT = 8080
@@ -94,6 +100,11 @@ test-conformance: ## Of `make test`, the official MCP conformance suite alone, w
 test-e2e: $(HELM) $(KUSTOMIZE) $(KO) ## The user stories in pods: on kind if Docker runs, else on hack/cluster, or by KUBECONFIG and IMAGE_LOAD_COMMAND (KEEP, TESTFLAGS).
 	@BIN=$(BIN) KIND=$(KIND) HELM=$(HELM) KUSTOMIZE=$(KUSTOMIZE) hack/e2e.sh $(TESTFLAGS)
 
+.PHONY: test-release
+test-release: $(HELM) $(KUSTOMIZE) $(KO) $(COSIGN) ## A release, published to a registry on this machine and read back (TESTFLAGS).
+	@KO=$(KO) HELM=$(HELM) KUSTOMIZE=$(KUSTOMIZE) COSIGN=$(COSIGN) \
+		go test -count=1 -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./test/release
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME each (default 30s).
 	@FUZZTIME=$(FUZZTIME) hack/fuzz.sh
@@ -126,6 +137,10 @@ sbom: image ## The same: the SBOM (SPDX) of an image is made with it.
 .PHONY: docker-build
 docker-build: ## Build the image with Docker (IMG).
 	docker build --build-arg VERSION='$(VERSION)' -t '$(IMG)' .
+
+.PHONY: release
+release: $(KO) $(HELM) $(KUSTOMIZE) $(if $(PUBLISH),$(COSIGN)) ## Build bin/release of the tag VERSION; with REGISTRY, publish it, signed (DRY_RUN).
+	@KO=$(KO) HELM=$(HELM) KUSTOMIZE=$(KUSTOMIZE) COSIGN=$(COSIGN) hack/release.sh '$(VERSION)'
 
 ##@ Code
 
@@ -184,8 +199,8 @@ vendor-gateway-api: ## Copy the Gateway API CRDs of the version in go.mod to con
 	@hack/vendor-gateway-api.sh
 
 .PHONY: verify
-verify: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(KUSTOMIZE) $(HELM) $(GOLANGCI_LINT) ## Regenerate everything, lint, and fail if that changes a file.
-	@KUSTOMIZE=$(KUSTOMIZE) HELM=$(HELM) GOLANGCI_LINT=$(GOLANGCI_LINT) hack/verify.sh
+verify: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(KUSTOMIZE) $(HELM) $(GOLANGCI_LINT) $(ACTIONLINT) ## Regenerate everything, lint, and fail if that changes a file.
+	@KUSTOMIZE=$(KUSTOMIZE) HELM=$(HELM) GOLANGCI_LINT=$(GOLANGCI_LINT) ACTIONLINT=$(ACTIONLINT) hack/verify.sh
 
 ##@ Cluster (the current kubeconfig)
 
@@ -213,7 +228,7 @@ run-manager: build ## Run the manager on this machine, with each Gateway's proxy
 ##@ Tools
 
 .PHONY: tools
-tools: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(KUSTOMIZE) $(GOLANGCI_LINT) $(HELM) $(KO) ## Build the tools into bin/.
+tools: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(KUSTOMIZE) $(GOLANGCI_LINT) $(HELM) $(KO) $(ACTIONLINT) ## Build the tools into bin/.
 
 # go-tool NAME, PACKAGE, VERSION: the file's name has the version, so that a new pin is a new file.
 define go-tool
@@ -228,6 +243,8 @@ $(eval $(call go-tool,ko,github.com/google/ko,$(KO_VERSION)))
 $(eval $(call go-tool,helm,helm.sh/helm/v4/cmd/helm,$(HELM_VERSION)))
 $(eval $(call go-tool,kind,sigs.k8s.io/kind,$(KIND_VERSION)))
 $(eval $(call go-tool,kustomize,sigs.k8s.io/kustomize/kustomize/v5,$(KUSTOMIZE_VERSION)))
+$(eval $(call go-tool,cosign,github.com/sigstore/cosign/v3/cmd/cosign,$(COSIGN_VERSION)))
+$(eval $(call go-tool,actionlint,github.com/rhysd/actionlint/cmd/actionlint,$(ACTIONLINT_VERSION)))
 $(eval $(call go-tool,crd-ref-docs,github.com/elastic/crd-ref-docs,$(CRD_REF_DOCS_VERSION)))
 
 $(GOLANGCI_LINT): $(addprefix hack/tools/golangci-lint/,go.mod go.sum main.go)

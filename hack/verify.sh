@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 : "${KUSTOMIZE:?is set by make verify}" "${HELM:?is set by make verify}" "${GOLANGCI_LINT:?is set by make verify}"
+: "${ACTIONLINT:?is set by make verify}"
 failed=()
 
 # check WHAT COMMAND…
@@ -71,6 +72,17 @@ shell_scripts() {
   git ls-files -z -co --exclude-standard -- '*.sh' .ci/run | xargs -0 shellcheck
 }
 
+# Tags of actions move, commits don't.
+workflows() {
+  local unpinned
+  "$ACTIONLINT" .github/workflows/*.yaml || return 1
+  unpinned=$(grep -nE '^ *(- )?(&[a-z]+ )?uses:' .github/workflows/*.yaml |
+    grep -vE 'uses: (\./[^ ]+|[^ @]+@[0-9a-f]{40} # v[0-9]+\.[0-9]+\.[0-9]+)$') || return 0
+  echo "name actions by commit, with the version behind it: uses: owner/action@<commit> # v1.2.3" >&2
+  echo "$unpinned" >&2
+  return 1
+}
+
 check "generated files" generated
 check "go mod tidy" tidy
 check "go mod verify" modules_verify
@@ -81,6 +93,7 @@ check "golangci-lint" "$GOLANGCI_LINT" run ./...
 check "kustomize build" kustomizations
 check "helm lint" make helm-lint
 check "shellcheck" shell_scripts
+check "workflows" workflows
 
 if [ ${#failed[@]} -gt 0 ]; then
   printf '\nmake verify failed:\n' >&2

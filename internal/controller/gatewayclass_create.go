@@ -18,6 +18,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -82,8 +83,11 @@ func (c *classCreator) ensure(ctx context.Context) error {
 			logger.Info("Created the GatewayClass")
 		}
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case class.DeletionTimestamp != nil:
+		return errors.New("it is being deleted, and is created again once it is gone") // As when everything is installed anew.
 	}
 	if !isOurClass(class) {
 		logger.Info("The GatewayClass belongs to another controller, leaving it alone; "+

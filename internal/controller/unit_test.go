@@ -58,6 +58,27 @@ func TestClassOfAnotherControllerIsLeftAloneAndReported(t *testing.T) {
 		ContainSubstring("Warning ForeignController"), ContainSubstring("belongs to example.com/other"))))
 }
 
+func TestClassThatIsBeingDeletedIsCreatedAgain(t *testing.T) {
+	g := NewWithT(t)
+	going := &gatewayv1.GatewayClass{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: v1alpha1.GatewayClassName, Finalizers: []string{"example.com/held"}, DeletionTimestamp: new(metav1.Now()),
+		},
+		Spec: gatewayv1.GatewayClassSpec{ControllerName: v1alpha1.ControllerName},
+	}
+	c := fakeClient(t, going)
+	creator := &classCreator{Client: c, recorder: events.NewFakeRecorder(1)}
+	g.Expect(creator.ensure(t.Context())).To(MatchError(ContainSubstring("it is being deleted")), "it is tried again")
+
+	g.Expect(c.Get(t.Context(), client.ObjectKeyFromObject(going), going)).To(Succeed())
+	going.Finalizers = nil
+	g.Expect(c.Update(t.Context(), going)).To(Succeed())
+	g.Expect(creator.ensure(t.Context())).To(Succeed())
+	var created gatewayv1.GatewayClass
+	g.Expect(c.Get(t.Context(), client.ObjectKeyFromObject(going), &created)).To(Succeed())
+	g.Expect(created.DeletionTimestamp).To(BeNil())
+}
+
 func TestCheckCRDsNamesEveryMissingCRD(t *testing.T) {
 	g := NewWithT(t)
 	err := CheckCRDs(t.Context(), fakeClient(t))

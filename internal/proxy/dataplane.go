@@ -33,6 +33,7 @@ import (
 	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/httproute"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/detached"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/server"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
@@ -233,9 +234,10 @@ func (d *dataPlane) serve(w http.ResponseWriter, r *http.Request, number int32) 
 
 // listener is a bound port.
 type listener struct {
-	bound  net.Listener
-	server *http.Server
-	done   chan struct{}
+	bound   net.Listener
+	server  *http.Server
+	streams *detached.Streams
+	done    chan struct{}
 }
 
 // bindPorts binds the ports that are new and lets go of those that are no longer wanted. Ports that stay are not
@@ -298,8 +300,10 @@ const maxHeader = 64 << 10
 
 // serveOn serves what is bound, until that is closed.
 func (d *dataPlane) serveOn(bound net.Listener, maxHeader int, handler http.HandlerFunc) *listener {
-	l := &listener{bound: bound, done: make(chan struct{}), server: &http.Server{
+	streams := detached.New()
+	l := &listener{bound: bound, streams: streams, done: make(chan struct{}), server: &http.Server{
 		Handler:           handler,
+		BaseContext:       func(net.Listener) context.Context { return streams.Context(context.Background()) },
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeader,
@@ -319,6 +323,7 @@ func (l *listener) shutdown(ctx context.Context) {
 	if l.server.Shutdown(ctx) != nil {
 		_ = l.server.Close()
 	}
+	l.streams.Shutdown(ctx)
 	<-l.done
 }
 

@@ -33,6 +33,9 @@ import (
 
 // client is a connected MCP client, of whichever SDK.
 type client interface {
+	// server is the name that the server gave itself, and modern whether revision 2026-07-28 was agreed on.
+	server() string
+	modern() bool
 	// list returns the names of all tools, prompts, resources (their URIs) or templates (their URI templates).
 	list(ctx context.Context, what string) ([]string, error)
 	// call calls a tool and returns the text of its result. With a token, progress is asked for.
@@ -52,15 +55,34 @@ type client interface {
 	close() error
 }
 
-// sdks are the SDKs of which every story is told.
-var sdks = map[string]func(t *testing.T, url string) client{
-	"Go SDK":         connectGo,
-	"TypeScript SDK": connectNode,
+// sdks are the SDKs of whose clients every story is told, and modernSDKs those that speak revision 2026-07-28 too.
+var (
+	sdks = map[string]func(t *testing.T, url string) client{
+		"Go SDK":             connectGo,
+		"TypeScript SDK 1.x": nodeKind{}.connect,
+		"TypeScript SDK 2.x": nodeKind{mode: "legacy"}.connect,
+	}
+	modernSDKs = map[string]func(t *testing.T, url string) client{
+		"TypeScript SDK 2.x, modern": nodeKind{mode: "auto"}.connect,
+	}
+)
+
+// eachSDK tells a story of a session once for each SDK.
+func eachSDK(t *testing.T, story func(t *testing.T, connect func(t *testing.T, url string) client)) {
+	tell(t, sdks, story)
 }
 
-// eachSDK tells a story once for each SDK.
-func eachSDK(t *testing.T, story func(t *testing.T, connect func(t *testing.T, url string) client)) {
-	for name, connect := range sdks {
+// eachEra tells a story that needs no session once for each SDK and era.
+func eachEra(t *testing.T, story func(t *testing.T, connect func(t *testing.T, url string) client)) {
+	tell(t, sdks, story)
+	tell(t, modernSDKs, story)
+}
+
+func tell(
+	t *testing.T, by map[string]func(t *testing.T, url string) client,
+	story func(t *testing.T, connect func(t *testing.T, url string) client),
+) {
+	for name, connect := range by {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			story(t, connect)
@@ -115,6 +137,7 @@ type goClient struct {
 	client  *mcp.Client
 	session *mcp.ClientSession
 	notes   notes
+	level   string // Of a modern client, which says it with each call.
 }
 
 func connectGo(t *testing.T, url string) client {
@@ -180,6 +203,12 @@ func dialGoBy(t *testing.T, transport mcp.Transport) (*goClient, error) {
 	return c, err
 }
 
+func (c *goClient) server() string { return c.session.InitializeResult().ServerInfo.Name }
+
+func (c *goClient) modern() bool {
+	return c.session.InitializeResult().ProtocolVersion == modernVersion
+}
+
 func (c *goClient) seen() *notes { return &c.notes }
 
 func (c *goClient) close() error {
@@ -230,9 +259,12 @@ func (c *goClient) call(ctx context.Context, tool string, arguments map[string]a
 	if arguments == nil {
 		arguments = map[string]any{} // null is what some servers refuse.
 	}
-	params := &mcp.CallToolParams{Name: tool, Arguments: arguments}
+	params := &mcp.CallToolParams{Name: tool, Arguments: arguments, Meta: mcp.Meta{}}
 	if token != "" {
-		params.Meta = mcp.Meta{"progressToken": token}
+		params.Meta["progressToken"] = token
+	}
+	if c.level != "" {
+		params.Meta["io.modelcontextprotocol/logLevel"] = c.level
 	}
 	result, err := c.session.CallTool(ctx, params)
 	if err != nil {
@@ -290,6 +322,10 @@ func (c *goClient) complete(ctx context.Context, prompt, template, argument, val
 }
 
 func (c *goClient) setLevel(ctx context.Context, level string) error {
+	if c.modern() {
+		c.level = level
+		return nil
+	}
 	return c.session.SetLoggingLevel(ctx, &mcp.SetLoggingLevelParams{Level: mcp.LoggingLevel(level)})
 }
 

@@ -15,6 +15,6 @@ limitations under the License.
 */
 
 // Package dataplane proves the data plane against real MCP clients and servers, with no Kubernetes: the client of the Go
-// SDK and the one of the TypeScript SDK on one side, npm's server-everything, a server made with the Go SDK and a raw
-// HTTP server on the other.
+// SDK and those of both lines of the TypeScript SDK on one side, npm's server-everything, servers made with the Go SDK and
+// the TypeScript SDK and a raw HTTP server on the other.
 package dataplane

@@ -33,6 +33,7 @@ import (
 	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/detached"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/server"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
@@ -120,15 +121,19 @@ func newReplica(t *testing.T, keys *session.KeyRing, limits config.Limits, port 
 		_ = peerServer.Serve(port)
 	}()
 	r.snapshot.Store(r.mcp.Update(nil))
-	listener := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+	listener := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		r.mcp.Serve(w, request, r.snapshot.Load(), backendKey, server.Site{})
 	}))
+	streams := detached.New()
+	listener.Config.BaseContext = func(net.Listener) context.Context { return streams.Context(context.Background()) }
+	listener.Start()
 	r.url = listener.URL
 	t.Cleanup(func() {
 		r.mcp.Drain()
 		listener.CloseClientConnections()
 		listener.Close()
 		_ = peerServer.Close()
+		streams.Shutdown(context.Background())
 		<-served
 		r.mcp.Close()
 		client.Close()
@@ -196,6 +201,8 @@ func renamed(t config.Target, name string) config.Target {
 type balancer struct {
 	url  string
 	next atomic.Uint64
+	// breakConnections ends all connections of clients, in the middle of whatever they are for.
+	breakConnections func()
 
 	mu     sync.Mutex
 	pinned map[string]int // by HTTP method
@@ -229,7 +236,7 @@ func newBalancer(t *testing.T, replicas ...string) *balancer {
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		proxy.ServeHTTP(w, r)
 	}))
-	b.url = listener.URL
+	b.url, b.breakConnections = listener.URL, listener.CloseClientConnections
 	t.Cleanup(func() {
 		listener.CloseClientConnections()
 		listener.Close()

@@ -30,7 +30,7 @@ import (
 )
 
 func TestElderLeavesAndComesBack(t *testing.T) {
-	eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
+	eachEra(t, func(t *testing.T, connect func(*testing.T, string) client) {
 		g := NewWithT(t)
 		elder, younger := newSample(t, "elder"), newSample(t, "younger")
 		gw := newGateway(t, []config.Target{elder.target(), younger.target()})
@@ -55,7 +55,7 @@ func TestElderLeavesAndComesBack(t *testing.T) {
 }
 
 func TestYoungerLeaves(t *testing.T) {
-	eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
+	eachEra(t, func(t *testing.T, connect func(*testing.T, string) client) {
 		g := NewWithT(t)
 		targets, sample := three(t)
 		gw := newGateway(t, targets)
@@ -82,7 +82,7 @@ func TestYoungerLeaves(t *testing.T) {
 }
 
 func TestNobodyIsThereYet(t *testing.T) {
-	eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
+	eachEra(t, func(t *testing.T, connect func(*testing.T, string) client) {
 		g := NewWithT(t)
 		s := newSample(t, "sample")
 		gw := newGateway(t, nil)
@@ -102,7 +102,7 @@ func TestNobodyIsThereYet(t *testing.T) {
 
 // TestClientsAreToldWhatChanged: what changed is told, once, and nothing else.
 func TestClientsAreToldWhatChanged(t *testing.T) {
-	eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
+	eachEra(t, func(t *testing.T, connect func(*testing.T, string) client) {
 		first, second, third := newSample(t, "first"), newStatelessSample(t, "second"), newSample(t, "third")
 		gw := newGateway(t, []config.Target{first.target(), second.target()})
 		c := connect(t, gw.url)
@@ -155,7 +155,7 @@ func unready(t config.Target) config.Target {
 }
 
 func TestServersOwnChangesReachClients(t *testing.T) {
-	eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
+	eachEra(t, func(t *testing.T, connect func(*testing.T, string) client) {
 		g := NewWithT(t)
 		first, second := newSample(t, "first"), newSample(t, "second")
 		c := connect(t, newGateway(t, []config.Target{first.target(), second.target()}).url)
@@ -177,7 +177,7 @@ func TestServersOwnChangesReachClients(t *testing.T) {
 
 // TestFirstServerNeverFailsWhileOthersComeAndGo counts what callers of one server notice of the others' coming and going.
 func TestFirstServerNeverFailsWhileOthersComeAndGo(t *testing.T) {
-	eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
+	eachEra(t, func(t *testing.T, connect func(*testing.T, string) client) {
 		g := NewWithT(t)
 		first, second, third := newSample(t, "first"), newSample(t, "second"), newStatelessSample(t, "third")
 		gw := newGateway(t, []config.Target{first.target()}, withLimits(fewer))
@@ -246,7 +246,7 @@ func TestFirstServerNeverFailsWhileOthersComeAndGo(t *testing.T) {
 
 // TestRenamedServerIsCalledAtOnce: nobody has listed since.
 func TestRenamedServerIsCalledAtOnce(t *testing.T) {
-	eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
+	eachEra(t, func(t *testing.T, connect func(*testing.T, string) client) {
 		g := NewWithT(t)
 		first, second := newSample(t, "first"), newSample(t, "second")
 		gw := newGateway(t, []config.Target{first.target(), second.target()})
@@ -267,7 +267,7 @@ func TestRenamedServerIsCalledAtOnce(t *testing.T) {
 
 // TestQualifiedNamesWorkWithOneServer: a client that used them while there were two goes on.
 func TestQualifiedNamesWorkWithOneServer(t *testing.T) {
-	eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
+	eachEra(t, func(t *testing.T, connect func(*testing.T, string) client) {
 		g := NewWithT(t)
 		c := connect(t, newGateway(t, []config.Target{newSample(t, "only").target()}).url)
 		g.Expect(called(t, c, "only_echo", message("hi"))).To(Equal("only: hi"))

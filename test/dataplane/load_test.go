@@ -66,7 +66,7 @@ func TestMixedLoad(t *testing.T) {
 		}
 	}
 
-	pause := *loadFor / 5
+	pause := *loadFor / 4
 	time.Sleep(pause)
 	for _, restarted := range []*sample{first, second} {
 		// As in a cluster: the endpoint is taken out, and the server goes when it has nothing to do any more.
@@ -97,7 +97,7 @@ func TestMixedLoad(t *testing.T) {
 // TestSessionMovesToAnotherEndpoint: the endpoint that holds a session refuses connections before the configuration says that
 // it is gone.
 func TestSessionMovesToAnotherEndpoint(t *testing.T) {
-	eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
+	eachEra(t, func(t *testing.T, connect func(*testing.T, string) client) {
 		g := NewWithT(t)
 		first, second := newSample(t, "pair"), newSample(t, "pair")
 		pair := first.target()

@@ -31,18 +31,29 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/test/era"
 )
 
-// matrixClients and matrixServers are the kinds of docs/mcp.md.
+// matrixClients and matrixServers are the kinds of docs/mcp.md; each kind of client is tried with each SDK that has it.
 var (
 	matrixKinds   = []string{"legacy", "modern", "HTTP+SSE"}
-	matrixClients = map[string]func(url string, transport *http.Transport) mcp.Transport{
-		"legacy": func(url string, transport *http.Transport) mcp.Transport {
-			return &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: era.LegacyOnly(transport)}}
+	matrixClients = map[string]map[string]func(t *testing.T, url string) (client, error){
+		"legacy": {
+			"Go SDK": byGo(func(url string, transport *http.Transport) mcp.Transport {
+				return &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: era.LegacyOnly(transport)}}
+			}),
+			"TypeScript SDK 1.x": byNode(nodeKind{}, ""),
+			"TypeScript SDK 2.x": byNode(nodeKind{mode: "legacy"}, ""),
 		},
-		"modern": func(url string, transport *http.Transport) mcp.Transport {
-			return &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: transport}}
+		"modern": {
+			"Go SDK": byGo(func(url string, transport *http.Transport) mcp.Transport {
+				return &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: transport}}
+			}),
+			"TypeScript SDK 2.x": byNode(nodeKind{mode: modernVersion}, ""),
 		},
-		"HTTP+SSE": func(url string, transport *http.Transport) mcp.Transport {
-			return &mcp.SSEClientTransport{Endpoint: url + "/sse", HTTPClient: &http.Client{Transport: transport}}
+		"HTTP+SSE": {
+			"Go SDK": byGo(func(url string, transport *http.Transport) mcp.Transport {
+				return &mcp.SSEClientTransport{Endpoint: url + "/sse", HTTPClient: &http.Client{Transport: transport}}
+			}),
+			"TypeScript SDK 1.x": byNode(nodeKind{sse: true}, "/sse"),
+			"TypeScript SDK 2.x": byNode(nodeKind{mode: "legacy", sse: true}, "/sse"),
 		},
 	}
 	matrixServers = map[string]func(t *testing.T, name string) *sample{
@@ -50,15 +61,27 @@ var (
 	}
 )
 
+func byGo(transport func(url string, transport *http.Transport) mcp.Transport) func(*testing.T, string) (client, error) {
+	return func(t *testing.T, url string) (client, error) {
+		connections := &http.Transport{}
+		t.Cleanup(connections.CloseIdleConnections)
+		return dialGoBy(t, transport(url, connections))
+	}
+}
+
+func byNode(kind nodeKind, path string) func(*testing.T, string) (client, error) {
+	return func(t *testing.T, url string) (client, error) { return kind.dial(t, url+path) }
+}
+
 // matrixFeatures are the rows of docs/mcp.md, in its order.
 var matrixFeatures = []struct {
 	name string
-	try  func(t *testing.T, c *goClient, s *sample) error
+	try  func(t *testing.T, c client, s *sample) error
 }{
-	{"connect", func(_ *testing.T, c *goClient, _ *sample) error {
-		return want("virtual", c.session.InitializeResult().ServerInfo.Name, nil)
+	{"connect", func(_ *testing.T, c client, _ *sample) error {
+		return want("virtual", c.server(), nil)
 	}},
-	{"tools", func(t *testing.T, c *goClient, _ *sample) error {
+	{"tools", func(t *testing.T, c client, _ *sample) error {
 		listed, err := c.list(within(t), "tools")
 		if err != nil || !strings.Contains(strings.Join(listed, " "), "echo") {
 			return fmt.Errorf("listed %v, %w", listed, err)
@@ -66,30 +89,27 @@ var matrixFeatures = []struct {
 		got, err := c.call(within(t), "echo", message("hi"), "")
 		return want("server: hi", got, err)
 	}},
-	{"progress", func(t *testing.T, c *goClient, _ *sample) error {
+	{"progress", func(t *testing.T, c client, _ *sample) error {
 		got, err := c.call(within(t), "slow", map[string]any{"steps": 2}, "matrix")
 		if err := want("server: done", got, err); err != nil {
 			return err
 		}
 		return soon(func() error { return want(2, len(c.seen().all("progress matrix ")), nil) })
 	}},
-	{"logging", func(t *testing.T, c *goClient, _ *sample) error {
-		params := &mcp.CallToolParams{Name: "log", Arguments: message("a word")}
-		if c.session.InitializeResult().ProtocolVersion == modernVersion {
-			params.Meta = mcp.Meta{"io.modelcontextprotocol/logLevel": "debug"}
-		} else if err := c.setLevel(within(t), "debug"); err != nil {
+	{"logging", func(t *testing.T, c client, _ *sample) error {
+		if err := c.setLevel(within(t), "debug"); err != nil {
 			return err
 		}
-		if _, err := c.session.CallTool(within(t), params); err != nil {
+		if _, err := c.call(within(t), "log", message("a word"), ""); err != nil {
 			return err
 		}
 		return soon(func() error { return want(1, c.seen().count("log warning server: a word"), nil) })
 	}},
-	{"prompts", func(t *testing.T, c *goClient, _ *sample) error {
+	{"prompts", func(t *testing.T, c client, _ *sample) error {
 		got, err := c.prompt(within(t), "greet", map[string]string{"who": "Ada"})
 		return want("server greets Ada", got, err)
 	}},
-	{"resources and templates", func(t *testing.T, c *goClient, _ *sample) error {
+	{"resources and templates", func(t *testing.T, c client, _ *sample) error {
 		for _, uri := range []string{"demo://note", "demo://item/7"} {
 			got, err := c.read(within(t), uri)
 			if err := want(uri+": server", got, err); err != nil {
@@ -99,14 +119,14 @@ var matrixFeatures = []struct {
 		listed, err := c.list(within(t), "templates")
 		return want("[demo://item/{id}]", fmt.Sprint(listed), err)
 	}},
-	{"completion", func(t *testing.T, c *goClient, _ *sample) error {
+	{"completion", func(t *testing.T, c client, _ *sample) error {
 		got, err := c.complete(within(t), "greet", "", "who", "A")
 		return want("[server greet A]", fmt.Sprint(got), err)
 	}},
 	{"elicitation", asks("elicitation", "elicit")},
 	{"sampling", asks("sampling", "ask-model")},
 	{"roots", asks("roots", "roots")},
-	{"list changes", func(_ *testing.T, c *goClient, s *sample) error {
+	{"list changes", func(_ *testing.T, c client, s *sample) error {
 		before := c.seen().count("tools changed")
 		return soon(func() error {
 			s.change(func(server *mcp.Server) {
@@ -121,7 +141,7 @@ var matrixFeatures = []struct {
 			return nil
 		})
 	}},
-	{"resource subscriptions", func(t *testing.T, c *goClient, s *sample) error {
+	{"resource subscriptions", func(t *testing.T, c client, s *sample) error {
 		if err := c.subscribe(within(t), "demo://note"); err != nil {
 			return err
 		}
@@ -134,7 +154,7 @@ var matrixFeatures = []struct {
 			return nil
 		})
 	}},
-	{"cancellation", func(t *testing.T, c *goClient, s *sample) error {
+	{"cancellation", func(t *testing.T, c client, s *sample) error {
 		ctx, cancel := context.WithCancel(within(t))
 		defer cancel()
 		failed := make(chan error, 1)
@@ -157,8 +177,8 @@ var matrixFeatures = []struct {
 const modernVersion = "2026-07-28"
 
 // asks returns what tries whether a server's question reaches the client. Servers of the modern era ask in another way.
-func asks(note, tool string) func(*testing.T, *goClient, *sample) error {
-	return func(t *testing.T, c *goClient, s *sample) error {
+func asks(note, tool string) func(*testing.T, client, *sample) error {
+	return func(t *testing.T, c client, s *sample) error {
 		tool, arguments := tool, message("hi")
 		switch {
 		case s.stateless:
@@ -210,27 +230,38 @@ func TestMatrix(t *testing.T) {
 	page := readMatrix(t)
 	for _, clientKind := range matrixKinds {
 		for _, serverKind := range matrixKinds {
-			pair := clientKind + " → " + serverKind
-			t.Run(pair, func(t *testing.T) {
-				t.Parallel()
-				s := matrixServers[serverKind](t, "server")
-				gw := newGateway(t, []config.Target{s.target()})
-				transport := &http.Transport{}
-				t.Cleanup(transport.CloseIdleConnections)
-				c, err := dialGoBy(t, matrixClients[clientKind](gw.url, transport))
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, feature := range matrixFeatures {
-					err := feature.try(t, c, s)
-					switch said := page[feature.name][pair]; {
-					case said == "yes" && err != nil:
-						t.Errorf("%s: %v; docs/mcp.md says yes", feature.name, err)
-					case said != "yes" && err == nil:
-						t.Errorf("%s works; docs/mcp.md says %q", feature.name, said)
+			said := map[string]string{}
+			for _, feature := range matrixFeatures {
+				said[feature.name] = page[feature.name][clientKind+" → "+serverKind]
+			}
+			for sdk, dial := range matrixClients[clientKind] {
+				t.Run(fmt.Sprintf("%s → %s/%s", clientKind, serverKind, sdk), func(t *testing.T) {
+					t.Parallel()
+					s := matrixServers[serverKind](t, "server")
+					c, err := dial(t, newGateway(t, []config.Target{s.target()}).url)
+					if err != nil {
+						t.Fatal(err)
 					}
-				}
-			})
+					if c.modern() != (clientKind == "modern") {
+						t.Fatalf("the client speaks another era: modern is %t", c.modern())
+					}
+					tryFeatures(t, c, s, said)
+				})
+			}
+		}
+	}
+}
+
+// tryFeatures tries all features, of which docs/mcp.md has said something.
+func tryFeatures(t *testing.T, c client, s *sample, said map[string]string) {
+	t.Helper()
+	for _, feature := range matrixFeatures {
+		err := feature.try(t, c, s)
+		switch said := said[feature.name]; {
+		case said == "yes" && err != nil:
+			t.Errorf("%s: %v; docs/mcp.md says yes; the client was told %v", feature.name, err, c.seen().all(""))
+		case said != "yes" && err == nil:
+			t.Errorf("%s works; docs/mcp.md says %q", feature.name, said)
 		}
 	}
 }

@@ -91,10 +91,10 @@ var modernBackends = map[string]func(t *testing.T, modern *sample) []config.Targ
 	},
 }
 
-func TestLegacyClientsWithAModernServer(t *testing.T) {
+func TestClientsWithAModernServer(t *testing.T) {
 	for name, targets := range modernBackends {
 		t.Run(name, func(t *testing.T) {
-			eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
+			eachEra(t, func(t *testing.T, connect func(*testing.T, string) client) {
 				g := NewWithT(t)
 				modern := newModernSample(t, "modern")
 				c := connect(t, newGateway(t, targets(t, modern)).url)
@@ -183,10 +183,12 @@ func modernChanges(t *testing.T, c client, s *sample) {
 
 // Each answer of the client reaches the replica that has asked, whichever takes it.
 func TestRoundsOfInputBehindABalancer(t *testing.T) {
-	eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
-		c := connect(t, newGateway(t, []config.Target{newModernSample(t, "modern").target()}, withReplicas(2)).url)
+	eachEra(t, func(t *testing.T, connect func(*testing.T, string) client) {
+		targets := []config.Target{newModernSample(t, "modern").target(), newSample(t, "legacy").target()}
+		c := connect(t, newGateway(t, targets, withReplicas(2)).url)
 		for range 3 {
 			NewWithT(t).Expect(called(t, c, "interview", nil)).To(HavePrefix("modern | accept"))
+			NewWithT(t).Expect(called(t, c, "legacy_elicit", nil)).To(Equal("legacy: accept " + elicitedName))
 		}
 	})
 }

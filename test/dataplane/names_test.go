@@ -44,7 +44,7 @@ func everythingTools(t *testing.T, connect func(*testing.T, string) client, what
 }
 
 func TestOneServerIsListedAsItIs(t *testing.T) {
-	eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
+	eachEra(t, func(t *testing.T, connect func(*testing.T, string) client) {
 		g := NewWithT(t)
 		c := connect(t, newGateway(t, []config.Target{target(t, "first", everything(t, 0).URL())}).url)
 		for _, what := range []string{"tools", "prompts", "resources", "templates"} {
@@ -59,7 +59,7 @@ func TestOneServerIsListedAsItIs(t *testing.T) {
 }
 
 func TestThreeServersAreOneList(t *testing.T) {
-	eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
+	eachEra(t, func(t *testing.T, connect func(*testing.T, string) client) {
 		g := NewWithT(t)
 		targets, _ := three(t)
 		c := connect(t, newGateway(t, targets).url)
@@ -89,7 +89,7 @@ func TestThreeServersAreOneList(t *testing.T) {
 }
 
 func TestCallsReachTheServerThatIsNamed(t *testing.T) {
-	eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
+	eachEra(t, func(t *testing.T, connect func(*testing.T, string) client) {
 		g := NewWithT(t)
 		elder, younger := newSample(t, "elder"), newStatelessSample(t, "younger")
 		c := connect(t, newGateway(t, []config.Target{
@@ -131,7 +131,7 @@ func TestCallsReachTheServerThatIsNamed(t *testing.T) {
 }
 
 func TestPrefixModes(t *testing.T) {
-	eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
+	eachEra(t, func(t *testing.T, connect func(*testing.T, string) client) {
 		elder, younger := newSample(t, "elder"), newSample(t, "younger")
 		targets := []config.Target{elder.target(), younger.target()}
 		for mode, want := range map[config.PrefixMode][]string{

@@ -35,7 +35,7 @@ import (
 //go:embed client.mjs
 var clientSource string
 
-// nodeProcess is the Node.js process in which the clients of the TypeScript SDK run.
+// nodeProcess is the Node.js process in which the clients of both lines of the TypeScript SDK run.
 type nodeProcess struct {
 	command *exec.Cmd
 	stdin   io.WriteCloser
@@ -127,13 +127,36 @@ func (p *nodeProcess) send(command map[string]any, answer chan<- nodeAnswer) (in
 
 // nodeClient is a client of the TypeScript SDK.
 type nodeClient struct {
-	process *nodeProcess
-	number  int
-	notes   *notes
-	closed  func() error
+	process   *nodeProcess
+	number    int
+	notes     *notes
+	connected nodeConnection
+	closed    func() error
 }
 
-func connectNode(t *testing.T, url string) client {
+// nodeConnection is what a client knows of what it is connected to.
+type nodeConnection struct {
+	Server string `json:"server"`
+	Modern bool   `json:"modern"`
+}
+
+// nodeKind is a kind of client of the TypeScript SDK. The zero value is of the SDK 1.x.
+type nodeKind struct {
+	mode string // Of the SDK 2.x: "legacy", "auto", or a revision that it insists on.
+	sse  bool   // By HTTP+SSE.
+}
+
+// connect connects a client of the kind, and fails the test if that fails.
+func (k nodeKind) connect(t *testing.T, url string) client {
+	t.Helper()
+	c, err := k.dial(t, url)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &c.process.stderr)
+	}
+	return c
+}
+
+func (k nodeKind) dial(t *testing.T, url string) (*nodeClient, error) {
 	t.Helper()
 	p := nodeClients(t)
 	c := &nodeClient{process: p, notes: &notes{}}
@@ -148,13 +171,9 @@ func connectNode(t *testing.T, url string) client {
 		return c.do(ctx, "close", nil, nil)
 	})
 	t.Cleanup(func() { _ = c.closed() })
-	err := c.do(within(t), "connect", map[string]any{
-		"url": url, "root": clientRoot, "model": sampledBy, "name": elicitedName,
-	}, nil)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, &p.stderr)
-	}
-	return c
+	return c, c.do(within(t), "connect", map[string]any{
+		"mode": k.mode, "sse": k.sse, "url": url, "root": clientRoot, "model": sampledBy, "name": elicitedName,
+	}, &c.connected)
 }
 
 // do has the client do something. When the context ends, a call is cancelled.
@@ -188,6 +207,10 @@ func (c *nodeClient) do(ctx context.Context, what string, command map[string]any
 		return json.NewDecoder(bytes.NewReader(answer.Result)).Decode(result)
 	}
 }
+
+func (c *nodeClient) server() string { return c.connected.Server }
+
+func (c *nodeClient) modern() bool { return c.connected.Modern }
 
 func (c *nodeClient) seen() *notes { return c.notes }
 

@@ -45,7 +45,7 @@ func (n *calls) count(err error) {
 func TestEverythingIsKilledAndRestarted(t *testing.T) {
 	for _, targets := range []int{1, 3} {
 		t.Run(map[int]string{1: "one server", 3: "three servers"}[targets], func(t *testing.T) {
-			eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
+			eachEra(t, func(t *testing.T, connect func(*testing.T, string) client) {
 				g := NewWithT(t)
 				mortal := startEverything(t, 0)
 				all := []config.Target{target(t, "mortal", mortal.URL()), target(t, "other", everything(t, 0).URL()), newSample(t, "sample").target()}
@@ -91,7 +91,7 @@ func TestEverythingIsKilledAndRestarted(t *testing.T) {
 func TestGoServerIsKilledAndRestarted(t *testing.T) {
 	for name, start := range map[string]func(*testing.T, string) *sample{"with sessions": newSample, "stateless": newStatelessSample} {
 		t.Run(name, func(t *testing.T) {
-			eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
+			eachEra(t, func(t *testing.T, connect func(*testing.T, string) client) {
 				g := NewWithT(t)
 				mortal, other := start(t, "mortal"), newSample(t, "other")
 				c := connect(t, newGateway(t, []config.Target{mortal.target(), other.target()}).url)
@@ -114,7 +114,7 @@ func TestGoServerIsKilledAndRestarted(t *testing.T) {
 // TestRestartedServerIsListenedToAgain: what it says by itself reaches the client, and what the client had asked for is asked
 // for again.
 func TestRestartedServerIsListenedToAgain(t *testing.T) {
-	eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
+	eachEra(t, func(t *testing.T, connect func(*testing.T, string) client) {
 		g := NewWithT(t)
 		mortal, other := newSample(t, "mortal"), newSample(t, "other")
 		c := connect(t, newGateway(t, []config.Target{other.target(), mortal.target()}).url)
@@ -135,7 +135,7 @@ func TestRestartedServerIsListenedToAgain(t *testing.T) {
 
 // TestCallInFlightWhenItsServerDies gets an error that says why.
 func TestCallInFlightWhenItsServerDies(t *testing.T) {
-	eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
+	eachEra(t, func(t *testing.T, connect func(*testing.T, string) client) {
 		g := NewWithT(t)
 		mortal, other := newSample(t, "mortal"), newSample(t, "other")
 		c := connect(t, newGateway(t, []config.Target{other.target(), mortal.target()}).url)

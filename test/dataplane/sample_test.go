@@ -37,6 +37,7 @@ type sample struct {
 	name      string
 	stateless bool
 	old       bool   // It is of the HTTP+SSE transport.
+	resumable bool   // What a broken stream has lost can be asked for again.
 	address   string // Stays the same when the server is stopped and started.
 	// cancelled gets the argument "message" of calls of "wait" that were cancelled, and waiting of those that have begun.
 	cancelled, waiting chan string
@@ -90,8 +91,13 @@ func (s *sample) start() {
 	s.address = listener.Addr().String()
 	server := s.newServer()
 	s.server = server
+	var events mcp.EventStore
+	if s.resumable {
+		events = mcp.NewMemoryEventStore(nil)
+	}
 	var handler http.Handler = mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{
-		Stateless: s.stateless,
+		EventStore: events,
+		Stateless:  s.stateless,
 		// Where there are no sessions, the end of its connection is what cancels a request.
 		PropagateRequestCancellation: true,
 		// Its Host header is that of a Service.

@@ -24,7 +24,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/modelcontextprotocol/go-sdk/mcp"
 	. "github.com/onsi/gomega"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
@@ -185,34 +184,26 @@ func TestServerOfHTTPSSEBehindTwoReplicas(t *testing.T) {
 
 // TestModernClientOfAServerOfHTTPSSE: the newest client with the oldest server; each call has a connection of its own.
 func TestModernClientOfAServerOfHTTPSSE(t *testing.T) {
-	g := NewWithT(t)
-	old := startOldEverything(t, 0)
-	gw := newGateway(t, []config.Target{oldTarget(t, "old", old)})
-	c := &goClient{}
-	c.client = mcp.NewClient(&mcp.Implementation{Name: "go", Version: "1"}, &mcp.ClientOptions{
-		ProgressNotificationHandler: func(_ context.Context, r *mcp.ProgressNotificationClientRequest) {
-			c.notes.add("progress %v %v/%v", r.Params.ProgressToken, r.Params.Progress, r.Params.Total)
-		},
-		ElicitationHandler: func(context.Context, *mcp.ElicitRequest) (*mcp.ElicitResult, error) {
-			return &mcp.ElicitResult{Action: "accept", Content: map[string]any{"name": elicitedName}}, nil
-		},
-	})
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	var err error
-	c.session, err = c.client.Connect(within(t), &mcp.StreamableClientTransport{
-		Endpoint: gw.url, HTTPClient: &http.Client{Transport: transport},
-	}, nil)
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(names(t, c, "tools")).To(ContainElements("echo", "trigger-elicitation-request"))
-	listing := connected(old)
-	for range 3 {
-		g.Expect(called(t, c, "echo", message("hi"))).To(Equal("Echo: hi"))
+	for sdk, dial := range matrixClients["modern"] {
+		t.Run(sdk, func(t *testing.T) {
+			t.Parallel()
+			g := NewWithT(t)
+			old := startOldEverything(t, 0)
+			c, err := dial(t, newGateway(t, []config.Target{oldTarget(t, "old", old)}).url)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(names(t, c, "tools")).To(ContainElements("echo", "trigger-elicitation-request"))
+			listing := connected(old)
+			for range 3 {
+				g.Expect(called(t, c, "echo", message("hi"))).To(Equal("Echo: hi"))
+			}
+			_, err = c.call(within(t), "trigger-long-running-operation", map[string]any{"duration": 0.3, "steps": 3}, "token")
+			g.Expect(err).NotTo(HaveOccurred())
+			for i := range 3 {
+				g.Eventually(func() int { return c.seen().count(fmt.Sprintf("progress token %d/3", i+1)) }).WithTimeout(patience).Should(Equal(1))
+			}
+			g.Expect(called(t, c, "trigger-elicitation-request", nil)).To(ContainSubstring("Name: " + elicitedName))
+			g.Eventually(func() int { return connected(old) }).WithTimeout(patience).Should(Equal(listing), "calls leave none behind")
+			g.Expect(c.close()).To(Succeed())
+		})
 	}
-	_, err = c.call(within(t), "trigger-long-running-operation", map[string]any{"duration": 0.3, "steps": 3}, "token")
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Eventually(func() map[string]int { return c.seen().all("progress token ") }).WithTimeout(patience).Should(HaveLen(3))
-	g.Expect(called(t, c, "trigger-elicitation-request", nil)).To(ContainSubstring("Name: " + elicitedName))
-	g.Eventually(func() int { return connected(old) }).WithTimeout(patience).Should(Equal(listing), "calls leave none behind")
-	g.Expect(c.close()).To(Succeed())
 }

@@ -37,6 +37,7 @@ func short(l *config.Limits) {
 func TestTargetThatStalls(t *testing.T) {
 	for _, method := range []string{"initialize", "notifications/initialized", "tools/list", "tools/call"} {
 		t.Run(method, func(t *testing.T) {
+			t.Parallel() // All that it does is wait.
 			eachSDK(t, func(t *testing.T, connect func(*testing.T, string) client) {
 				g := NewWithT(t)
 				first, stalls, third := newSample(t, "first"), newRawServer(t, "stalls"), newStatelessSample(t, "third")

@@ -26,7 +26,10 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -128,6 +131,36 @@ var _ = Describe("dist/install.yaml", func() {
 				Expect(rule.APIGroups).To(Equal([]string{"gateway.kgateway.dev"}), "no other kind must depend on it")
 				Expect(rule.Operations).NotTo(ContainElement(admissionregistrationv1.Delete), "deletion never depends on it")
 			}
+		}
+	})
+
+	It("judges only what changes a spec, so that finalizers can be taken off while no manager answers", func(ctx SpecContext) {
+		hooks := installer().find("ValidatingWebhookConfiguration", "dynamic-mcp-validating-webhook-configuration")
+		Expect(admin.Delete(ctx, hooks.DeepCopy())).To(Succeed())
+		backend := object("{apiVersion: gateway.kgateway.dev/v1alpha1, kind: Backend, " +
+			"metadata: {namespace: default, name: held, finalizers: [example.com/held]}, " +
+			"spec: {type: MCP, mcp: {targets: [{name: a, selector: {service: {matchLabels: {app: a}}}}]}}}")
+		parameters := object("{apiVersion: gateway.kgateway.dev/v1alpha1, kind: GatewayParameters, " +
+			"metadata: {namespace: default, name: held, finalizers: [example.com/held]}, spec: {}}")
+		held := []*unstructured.Unstructured{backend, parameters}
+		for _, o := range held {
+			Eventually(func() error { return client.IgnoreAlreadyExists(admin.Create(ctx, o.DeepCopy())) }).Should(Succeed())
+		}
+		Expect(apply(ctx, admin, hooks)).To(Succeed())
+
+		for _, o := range held {
+			path := map[string]string{"Backend": `{"spec":{"mcp":{"failureMode":"FailClosed"}}}`, "GatewayParameters": `{"spec":{"replicas":2}}`}
+			Eventually(func() error {
+				return admin.Patch(ctx, o.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(path[o.GetKind()])), client.DryRunAll)
+			}).Should(MatchError(ContainSubstring("failed calling webhook")), o.GetKind())
+			change := func(patch string) {
+				GinkgoHelper()
+				Expect(admin.Patch(ctx, o.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(patch)))).To(Succeed(), o.GetKind())
+			}
+			change(`{"metadata":{"labels":{"team":"a"}}}`)
+			Expect(admin.Delete(ctx, o.DeepCopy())).To(Succeed())
+			change(`{"metadata":{"finalizers":null}}`)
+			Expect(admin.Get(ctx, client.ObjectKeyFromObject(o), o.DeepCopy())).To(Satisfy(apierrors.IsNotFound), o.GetKind())
 		}
 	})
 

@@ -15,9 +15,9 @@ limitations under the License.
 */
 
 // Package node runs the real MCP server and the real MCP clients that tests are made against, all from npm:
-// server-everything, the MCP Inspector, the official conformance suite, and the TypeScript SDK for clients of a test's own
-// (Script). Their versions are those of package-lock.json in this folder. They are installed on first use into the user's
-// cache, never into the source tree.
+// server-everything, the MCP Inspector, the official conformance suite, and both lines of the TypeScript SDK for clients
+// and servers of a test's own (Script). Their versions are those of package-lock.json in this folder. They are installed on
+// first use into the user's cache, never into the source tree.
 //
 // To change a version, edit package.json and run, in this folder:
 //

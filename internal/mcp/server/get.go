@@ -27,6 +27,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/detached"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/federation"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
@@ -65,11 +66,19 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, b *backend, snapsho
 	}
 	observed.Era(telemetry.EraLegacy)
 	observed.Stream(telemetry.StreamGet)
-	l := &listening{Server: s, r: r, session: cs, key: b.Key, stream: s.newEventStream(w), observed: observed}
-	defer l.stream.stop()
-	if last := r.Header.Get(headerLastEventID); last != "" {
+	hold(w, r, observed, func(w http.ResponseWriter, r *http.Request) {
+		l := &listening{Server: s, r: r, session: cs, key: b.Key, stream: s.newEventStream(w), observed: observed}
+		defer l.stream.stop()
+		l.listenFrom(r.Header.Get(headerLastEventID), b, snapshot)
+	})
+}
+
+// listenFrom continues the stream in which the client had the event of that id last; without one, or one of the standing stream,
+// it listens to all targets.
+func (l *listening) listenFrom(last string, b *backend, snapshot *Snapshot) {
+	if last != "" {
 		// An id that can't be opened has nothing to replay. Servers listen on as if there were none.
-		event, err := s.keys.Load().OpenEvent(cs.SID, last)
+		event, err := l.keys.Load().OpenEvent(l.session.SID, last)
 		switch {
 		case err == nil && event.Stream == standingStream:
 			l.last = event
@@ -115,6 +124,10 @@ func (l *listening) resume(b *backend, event session.EventID) {
 	if t == nil {
 		return
 	}
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel()
+	watching.Go(func() { detached.Wait(ctx, l.stream.w) })
 	for pause := minStreamPause; ctx.Err() == nil; pause = min(2*pause, maxStreamPause) {
 		us, ok := l.session.existing(t)
 		if !ok || !t.usable() {
@@ -160,46 +173,78 @@ func (l *listening) until(expires time.Time) (context.Context, context.CancelFun
 // snapshots; the streams of those that stay are left alone.
 func (l *listening) listen(snapshot *Snapshot) {
 	ctx, cancel := l.until(l.session.Expires)
-	var streams sync.WaitGroup
-	defer streams.Wait()
 	defer cancel()
-	running := map[session.ServiceHash]*targetStream{}
-	l.settled, l.begun = make(chan struct{}, len(snapshot.targetsOf(l.key))), make(chan struct{})
-	for first := true; ; first = false {
-		b := snapshot.backends[l.key]
-		if b == nil || b.ID != l.session.Backend {
-			return // The Backend is gone, or another one has its name.
-		}
-		changed := l.endGone(running, b)
-		for _, t := range b.targets {
-			if !t.usable() {
-				continue
-			}
-			if known := running[t.hash]; known != nil {
-				if known.now.Load().target.Name != t.Name {
-					changed |= known.capabilities()
-				}
-				known.now.Store(&targetNow{b, t})
-				continue
-			}
-			ts := newTargetStream(ctx, l, b, t, !first)
-			running[t.hash] = ts
-			streams.Go(ts.keepOpen)
-		}
-		if first {
-			for range len(b.targets) - len(running) {
-				l.settled <- struct{}{} // They can't be asked at all.
-			}
-			streams.Go(func() { l.begin(ctx, b) })
-		}
-		l.sayChanged(changed)
-		select {
-		case <-ctx.Done():
-			return
-		case <-snapshot.superseded:
-			snapshot = l.current.Load()
-		}
+	f := &following{listening: l, ctx: ctx, end: cancel, running: map[session.ServiceHash]*targetStream{}}
+	defer f.stop()
+	f.follow(snapshot)
+	detached.Wait(ctx, l.stream.w)
+}
+
+// following are the streams behind a client's, which follow the snapshots.
+type following struct {
+	*listening
+	ctx context.Context
+	end context.CancelFunc // Of all of it.
+
+	mu      sync.Mutex
+	running map[session.ServiceHash]*targetStream
+	streams sync.WaitGroup
+	forget  func() bool // No longer waits for the next snapshot; nil before the first one.
+	stopped bool
+}
+
+// follow has the targets' streams be those of a snapshot, and of the ones that follow it.
+func (f *following) follow(snapshot *Snapshot) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stopped {
+		return
 	}
+	b := snapshot.backends[f.key]
+	if b == nil || b.ID != f.session.Backend {
+		f.end() // The Backend is gone, or another one has its name.
+		return
+	}
+	first := f.forget == nil
+	changed := f.endGone(f.running, b)
+	if first {
+		f.settled, f.begun = make(chan struct{}, len(b.targets)), make(chan struct{})
+	}
+	for _, t := range b.targets {
+		if !t.usable() {
+			continue
+		}
+		if known := f.running[t.hash]; known != nil {
+			if known.now.Load().target.Name != t.Name {
+				changed |= known.capabilities()
+			}
+			known.now.Store(&targetNow{b, t})
+			continue
+		}
+		ts := newTargetStream(f.ctx, f.listening, b, t, !first)
+		f.running[t.hash] = ts
+		f.streams.Go(ts.keepOpen)
+	}
+	if first {
+		for range len(b.targets) - len(f.running) {
+			f.settled <- struct{}{} // They can't be asked at all.
+		}
+		f.streams.Go(func() { f.begin(f.ctx, b) })
+	}
+	f.sayChanged(changed)
+	f.forget = context.AfterFunc(snapshot.superseded, func() { f.follow(f.current.Load()) })
+}
+
+// stop ends all of it, and waits for that.
+func (f *following) stop() {
+	f.end()
+	f.mu.Lock()
+	f.stopped = true
+	if f.forget != nil {
+		f.forget()
+	}
+	f.mu.Unlock()
+	f.streams.Wait()
 }
 
 // begin tells the client that its stream is open, once those of the targets are: from then on it misses nothing, and what it

@@ -19,10 +19,12 @@ package server
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -35,6 +37,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/detached"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
 )
@@ -104,17 +107,21 @@ func newGateway(t *testing.T, targets []config.Target, options ...gatewayOption)
 	o.Upstream = upstream.New(upstream.Options{Limits: o.Limits, AllowLoopback: true, UserAgent: "dynamic-mcp/test"})
 	g.mcp = New(o)
 	g.update(b)
-	listener := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	listener := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.mu.Lock()
 		snapshot := g.snapshot
 		g.mu.Unlock()
 		site := Site{Names: func(host string) bool { return host == "mcp.example.com" }}
 		g.mcp.Serve(w, r, snapshot, testKey, site)
 	}))
+	streams := detached.New()
+	listener.Config.BaseContext = func(net.Listener) context.Context { return streams.Context(context.Background()) }
+	listener.Start()
 	g.url = listener.URL
 	t.Cleanup(func() {
 		g.mcp.Drain()
 		listener.Close()
+		streams.Shutdown(context.Background())
 		g.mcp.Close()
 		o.Upstream.Close()
 	})

@@ -24,6 +24,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/detached"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
@@ -91,28 +92,36 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, b *backend, obs
 		writeHTTPError(w, nil, &httpError{http.StatusInternalServerError, jsonrpc.CodeInternal, "the connection can't be opened"})
 		return
 	}
-	c := &connection{Server: s, key: b.Key, stream: s.newEventStream(w), opened: r, posted: make(chan struct{}, maxPosted)}
+	observed.Era(telemetry.EraSSE)
+	observed.Stream(telemetry.StreamSSE)
+	hold(w, r, observed, func(w http.ResponseWriter, r *http.Request) {
+		c := &connection{Server: s, key: b.Key, stream: s.newEventStream(w), opened: r, posted: make(chan struct{}, maxPosted)}
+		c.serve(w, id, token)
+	})
+}
+
+// serve writes the stream, until the client goes.
+func (c *connection) serve(w http.ResponseWriter, id, token string) {
 	var cancel context.CancelFunc
-	c.ctx, cancel = context.WithTimeout(r.Context(), s.limits.SessionLifetime)
+	c.ctx, cancel = context.WithTimeout(c.opened.Context(), c.limits.SessionLifetime)
 	defer cancel()
-	if !s.connections.add(id, c) {
+	if !c.connections.add(id, c) {
 		w.Header().Set("Retry-After", "5")
 		writeHTTPError(w, nil, &httpError{http.StatusServiceUnavailable, jsonrpc.CodeTransport, "too many clients are connected"})
 		return
 	}
-	defer s.connections.remove(id)
-	observed.Era(telemetry.EraSSE)
-	observed.Stream(telemetry.StreamSSE)
+	defer c.connections.remove(id)
 	c.stream.start()
 	defer c.stream.stop()
 	defer context.AfterFunc(c.stream.failed, cancel)()
-	if c.stream.send(&sse.Event{Name: "endpoint", Retry: -1, Data: endpointFor(r.URL, token), HasData: true}) == nil {
-		select {
-		case <-c.ctx.Done():
-		case <-s.draining.Done():
-		}
+	if c.stream.send(&sse.Event{Name: "endpoint", Retry: -1, Data: endpointFor(c.opened.URL, token), HasData: true}) == nil {
+		open, end := context.WithCancel(c.ctx)
+		stop := context.AfterFunc(c.draining, end)
+		detached.Wait(open, w)
+		stop()
+		end()
 	}
-	s.connections.remove(id) // No message is taken any more.
+	c.connections.remove(id) // No message is taken any more.
 	c.untilIdle()
 	cancel()
 	c.working.Wait()

@@ -87,5 +87,6 @@ func (s *Server) doAs(ctx context.Context, c *upstreamCall) (*http.Response, str
 func (s *Server) doDirect(ctx context.Context, c *upstreamCall) (*http.Response, string, error) {
 	return s.upstream.Do(ctx, c.target.requests, &upstream.Request{
 		Method: c.method, Header: c.header, Endpoint: c.upstream.endpoint, Body: c.body,
+		Stream: c.method == http.MethodGet,
 	})
 }

@@ -159,7 +159,7 @@ func (b *modernCall) mirror(ctx context.Context, header http.Header, refresh boo
 // send sends a request with that id. errEraChanged means that the server is of another era now, and did nothing.
 func (b *modernCall) send(ctx context.Context, header http.Header, body, id []byte) (*http.Response, string, error) {
 	response, endpoint, err := b.upstream.Do(ctx, b.c.target.requests, &upstream.Request{
-		Method: http.MethodPost, Header: header, Endpoint: b.c.upstream.endpoint, Body: body,
+		Method: http.MethodPost, Header: header, Endpoint: b.c.upstream.endpoint, Body: body, Stream: b.message.Method == methodListen,
 	})
 	if err != nil || response.StatusCode == http.StatusOK {
 		return response, endpoint, err

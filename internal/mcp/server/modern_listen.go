@@ -17,6 +17,7 @@ limitations under the License.
 package server
 
 import (
+	"net/http"
 	"slices"
 	"time"
 
@@ -66,18 +67,21 @@ func (x *exchange) listenModern() {
 		x.fail(e)
 		return
 	}
-	l := &listening{
-		Server: x.Server, r: x.r, session: cs, key: x.backend.Key, stream: x.newEventStream(x.w), modern: m, observed: x.observed,
-	}
 	x.observed.Stream(telemetry.StreamListen)
-	l.stream.start()
-	defer l.stream.stop()
-	defer l.endSessions()
-	l.listen(x.snapshot)
-	if x.r.Context().Err() == nil {
-		_ = l.stream.send(messageEvent(jsonrpc.AppendResult(nil, m.id,
-			append(append([]byte(`{"resultType":"complete","_meta":{"`+metaSubscriptionID+`":`), m.id...), "}}"...))))
-	}
+	snapshot, key := x.snapshot, x.backend.Key
+	hold(x.w, x.r, x.observed, func(w http.ResponseWriter, r *http.Request) {
+		l := &listening{
+			Server: x.Server, r: r, session: cs, key: key, stream: x.newEventStream(w), modern: m, observed: x.observed,
+		}
+		l.stream.start()
+		defer l.stream.stop()
+		defer l.endSessions()
+		l.listen(snapshot)
+		if r.Context().Err() == nil {
+			_ = l.stream.send(messageEvent(jsonrpc.AppendResult(nil, m.id,
+				append(append([]byte(`{"resultType":"complete","_meta":{"`+metaSubscriptionID+`":`), m.id...), "}}"...))))
+		}
+	})
 }
 
 // readFilter reads what the client wants to hear of.

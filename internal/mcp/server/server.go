@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/detached"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
@@ -156,6 +157,23 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, snapshot *Snapsho
 // ServePeer answers one HTTP request that a peer has routed to a Backend, and whose Host and Origin it has checked.
 func (s *Server) ServePeer(w http.ResponseWriter, r *http.Request, key string) {
 	s.serve(w, r, s.current.Load(), key, nil) // The peer shows it.
+}
+
+// hold has answer write a stream on which the client only listens: on the request's goroutine, or, which costs less, detached
+// from it.
+func hold(
+	w http.ResponseWriter, r *http.Request, observed *telemetry.Exchange, answer func(w http.ResponseWriter, r *http.Request),
+) {
+	stream := detached.Take(w, r)
+	if stream == nil {
+		answer(w, r)
+		return
+	}
+	end := observed.Hold()
+	stream.Go(func(w http.ResponseWriter, r *http.Request) {
+		defer end()
+		answer(observed.Writer(w), r)
+	})
 }
 
 // serve answers a request whose Host and Origin have been checked.

@@ -17,6 +17,7 @@ limitations under the License.
 package server
 
 import (
+	"context"
 	"sync/atomic"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
@@ -27,16 +28,9 @@ import (
 // Snapshot is an immutable set of Backends, ready to serve. A request holds one snapshot from start to end.
 type Snapshot struct {
 	backends map[string]*backend
-	// superseded is closed when a newer snapshot has taken this one's place: streams outlive snapshots.
-	superseded chan struct{}
-}
-
-// targetsOf returns the targets of a Backend; none if there is no such Backend.
-func (s *Snapshot) targetsOf(key string) []*target {
-	if b := s.backends[key]; b != nil {
-		return b.targets
-	}
-	return nil
+	// superseded ends when a newer snapshot has taken this one's place: streams outlive snapshots.
+	superseded context.Context
+	supersede  context.CancelFunc
 }
 
 // backend is a config.Backend ready to serve.
@@ -123,7 +117,8 @@ func (b *backend) failClosed() bool { return b.FailureMode == config.FailClosed 
 func (s *Server) Update(backends map[string]*config.Backend) *Snapshot {
 	s.updating.Lock()
 	defer s.updating.Unlock()
-	next := &Snapshot{backends: make(map[string]*backend, len(backends)), superseded: make(chan struct{})}
+	next := &Snapshot{backends: make(map[string]*backend, len(backends))}
+	next.superseded, next.supersede = context.WithCancel(context.Background())
 	var all []*target
 	previous := s.current.Load()
 	for key, b := range backends {
@@ -157,7 +152,7 @@ func (s *Server) Update(backends map[string]*config.Backend) *Snapshot {
 	}
 	s.current.Store(next)
 	if previous != nil {
-		close(previous.superseded)
+		previous.supersede()
 	}
 	return next
 }

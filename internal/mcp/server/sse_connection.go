@@ -169,7 +169,9 @@ func (c *sseConnection) open(call *upstreamCall) (*messageReader, io.Closer, err
 	c.setOwnHeaders(header, upstreamSession{})
 	header["Accept"] = contentTypeEventStream
 	delete(header, "Content-Type")
-	response, endpoint, err := c.upstream.Do(c.ctx, c.target.requests, &upstream.Request{Method: http.MethodGet, Header: header})
+	response, endpoint, err := c.upstream.Do(c.ctx, c.target.requests, &upstream.Request{
+		Method: http.MethodGet, Header: header, Stream: true,
+	})
 	if err != nil {
 		return nil, nil, err
 	}

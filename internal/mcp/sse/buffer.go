@@ -20,7 +20,7 @@ import "sync"
 
 const (
 	// smallBuffer is what a stream has while it waits for an event: there may be tens of thousands of such streams.
-	smallBuffer = 4 << 10
+	smallBuffer = 1 << 10
 	// largeBuffer is enough for all but unusual events. Larger ones are not kept.
 	largeBuffer = 64 << 10
 )

@@ -42,10 +42,12 @@ type Exchange struct {
 	method method
 	stream Stream
 	result Result
+	// held is whether the exchange goes on after the goroutine that serves the request.
+	held bool
 }
 
 // Writer returns what to answer to instead of w, so that the exchange knows what was answered. It must be called before
-// anything is written, and at most once.
+// anything is written; called again, w takes the place of the one before.
 func (e *Exchange) Writer(w http.ResponseWriter) http.ResponseWriter {
 	if e == nil {
 		return w
@@ -159,11 +161,24 @@ func (e *Exchange) UpstreamError(target config.TargetName, kind ErrorKind) {
 	}
 }
 
+// Hold has the exchange go on after the goroutine that serves the request: End does nothing any more, end does it. From now on the
+// methods are for the goroutine that calls end.
+func (e *Exchange) Hold() (end func()) {
+	if e == nil {
+		return func() {}
+	}
+	e.held = true
+	return e.end
+}
+
 // End ends the exchange: it is counted, its span ends, and it is written to the access log.
 func (e *Exchange) End() {
-	if e == nil {
-		return
+	if e != nil && !e.held {
+		e.end()
 	}
+}
+
+func (e *Exchange) end() {
 	duration := time.Since(e.begun)
 	e.settle()
 	if counted := e.target.of(e.method); counted != nil {

@@ -63,6 +63,9 @@ type Client struct {
 	compiled   []*Target // by the last Compile
 }
 
+// maxResponseHeader bounds the header of a response, in bytes.
+const maxResponseHeader = 128 << 10
+
 // transport is a connection pool for all targets that connect in the same way.
 type transport struct {
 	*http.Transport
@@ -126,13 +129,13 @@ func (c *Client) transportFor(t *config.TLS) (*transport, error) {
 		return known, nil
 	}
 	pool := &http.Transport{
-		DialContext:            c.dialer.DialContext,
+		DialContext:            c.dial,
 		TLSHandshakeTimeout:    c.options.Limits.ConnectTimeout,
 		MaxIdleConns:           4096,
 		MaxIdleConnsPerHost:    512,
 		IdleConnTimeout:        idleTimeout,
 		DisableCompression:     true, // What the server sent is what the client gets.
-		MaxResponseHeaderBytes: 128 << 10,
+		MaxResponseHeaderBytes: maxResponseHeader,
 	}
 	if t != nil {
 		conf, err := tlsConfig(t)
@@ -153,6 +156,8 @@ type Request struct {
 	Header http.Header
 	// Body, if not nil, must not be changed until the response's body is closed.
 	Body []byte
+	// Stream says that the response is a stream that lasts: it gets a connection of its own.
+	Stream bool
 	// Endpoint to send it to; empty for any. An endpoint that the target does not list is never dialled.
 	Endpoint string
 	// Path, if not empty, is the path and query to ask for in place of the target's; it begins with '/'. It never changes
@@ -235,8 +240,11 @@ func (c *Client) send(ctx context.Context, t *Target, to *url.URL, r *Request) (
 		if r.Body != nil {
 			request.ContentLength = int64(len(r.Body))
 			// With GetBody the transport may repeat a request of which no byte was sent, on another connection.
-			request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil }
+			request.GetBody = func() (io.ReadCloser, error) { return body{bytes.NewReader(r.Body)}, nil }
 			request.Body, _ = request.GetBody()
+		}
+		if r.Stream {
+			return t.transport.openStream(ctx, request)
 		}
 		response, err := t.transport.RoundTrip(request)
 		if err == nil || attempt == maxAttempts || !closedIdle(err) || ctx.Err() != nil {

@@ -327,7 +327,7 @@ func TestDeadlines(t *testing.T) {
 		})
 		c := newClient(t)
 		ctx, cancel := context.WithCancel(t.Context())
-		response, _, err := c.Do(ctx, compile(t, c, testTarget(address)), &Request{Method: http.MethodGet, Header: http.Header{}})
+		response, _, err := c.Do(ctx, compile(t, c, testTarget(address)), &Request{Method: http.MethodGet, Header: http.Header{}, Stream: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,8 +17,11 @@ limitations under the License.
 package upstream
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"syscall"
@@ -39,6 +42,37 @@ func newDialer(timeout time.Duration, allowLoopback bool) *net.Dialer {
 			return checkAddress(address, allowLoopback)
 		},
 	}
+}
+
+// dial connects to an address.
+func (c *Client) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	dialled, err := c.dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return connection{dialled}, nil
+}
+
+// body is a request's, in memory.
+type body struct{ *bytes.Reader }
+
+// Close implements io.Closer.
+func (body) Close() error { return nil }
+
+// connection is written to without a copy of what is in memory already. http.Transport has io.Copy write bodies, and with a
+// *net.TCPConn that makes a buffer of 32 KB for each.
+type connection struct{ net.Conn }
+
+// ReadFrom implements io.ReaderFrom.
+func (c connection) ReadFrom(r io.Reader) (int64, error) {
+	if limited, ok := r.(*io.LimitedReader); ok {
+		if b, ok := limited.R.(body); ok && int64(b.Len()) <= limited.N {
+			n, err := b.WriteTo(c.Conn)
+			limited.N -= n
+			return n, err
+		}
+	}
+	return io.Copy(struct{ io.Writer }{c.Conn}, r)
 }
 
 // checkAddress returns an error that wraps ErrAddressRefused for addresses that no MCP server has and that a proxy

@@ -17,9 +17,12 @@ limitations under the License.
 package upstream
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 )
@@ -108,3 +111,40 @@ func TestRefusedAddressIsPassedOver(t *testing.T) {
 		}
 	}
 }
+
+// writes notes what is written.
+type writes struct {
+	net.Conn
+	all [][]byte
+}
+
+func (w *writes) Write(p []byte) (int, error) {
+	w.all = append(w.all, p)
+	return len(p), nil
+}
+
+func TestBodiesAreNotCopied(t *testing.T) {
+	t.Parallel()
+	message := bytes.Repeat([]byte("x"), 100<<10)
+	written := &writes{}
+	limited := &io.LimitedReader{R: body{bytes.NewReader(message)}, N: int64(len(message))}
+	if n, err := (connection{written}).ReadFrom(limited); n != int64(len(message)) || err != nil || limited.N != 0 {
+		t.Errorf("got %d, %v; %d left", n, err, limited.N)
+	}
+	if len(written.all) != 1 || &written.all[0][0] != &message[0] {
+		t.Errorf("it is copied, in %d writes", len(written.all))
+	}
+	for _, source := range []io.Reader{
+		&io.LimitedReader{R: body{bytes.NewReader(message)}, N: 5}, // Less than there is.
+		&io.LimitedReader{R: strings.NewReader("xxxxx"), N: 10},
+		onlyReader{strings.NewReader("xxxxx")},
+	} {
+		written := &writes{}
+		if n, err := (connection{written}).ReadFrom(source); n != 5 || err != nil || string(bytes.Join(written.all, nil)) != "xxxxx" {
+			t.Errorf("got %d, %v, %q", n, err, written.all)
+		}
+	}
+}
+
+// onlyReader is only a Reader.
+type onlyReader struct{ io.Reader }

@@ -127,7 +127,7 @@ func TestWhatOpensACircuit(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
 				end.Store(&cancel)
-				_, _, err := post(ctx, t, c, target, &Request{Method: test.method})
+				_, _, err := post(ctx, t, c, target, &Request{Method: test.method, Stream: test.method == http.MethodGet})
 				return err
 			}
 			for range failureThreshold - 1 {

@@ -175,8 +175,8 @@ func TestTLS(t *testing.T) {
 			target := testTarget(s.address)
 			target.Port, target.TLS = 443, &c.tls
 			// Twice: a connection that was refused must not be used by the next request.
-			for range 2 {
-				status, _, err := post(t.Context(), t, client, compile(t, client, target), &Request{Body: []byte("{}")})
+			for _, stream := range []bool{false, false, true} {
+				status, _, err := post(t.Context(), t, client, compile(t, client, target), &Request{Body: []byte("{}"), Stream: stream})
 				switch {
 				case c.reason != "":
 					wantReason(t, err, c.reason)
