@@ -44,7 +44,7 @@ const (
 	// A watch that nobody answers is begun again after firstPause, and then after longer pauses, up to longestPause. Jitter
 	// makes each up to half longer, so that not all come at once when the API server is back.
 	firstPause   = 500 * time.Millisecond
-	longestPause = 4 * time.Second
+	longestPause = 3 * time.Second
 	pauseJitter  = 0.5
 
 	// What failed is tried again after firstRetry, and then after longer pauses, up to longestRetry.
