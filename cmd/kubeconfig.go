@@ -23,11 +23,16 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/apiserver"
 )
 
 // loadRESTConfig returns how to reach the API server: by the kubeconfig, if a path is given, else by $KUBECONFIG, as a
 // pod of the cluster, or by ~/.kube/config.
 func loadRESTConfig(kubeconfig string) (*rest.Config, error) {
+	if err := apiserver.CheckConnections(); err != nil {
+		return nil, err
+	}
 	if kubeconfig != "" {
 		// controller-runtime takes the path from a flag of the standard library that it registers itself.
 		if err := flag.Set(config.KubeconfigFlagName, kubeconfig); err != nil {

@@ -48,6 +48,13 @@ const (
 	// leaderElectionID is the name of the lease.
 	leaderElectionID = "manager.dynamic-mcp.dev"
 
+	// A leader that can't renew its lease for renewDeadline ends, and another replica leads once it has seen the lease
+	// unchanged for leaseDuration. That is shorter than the defaults, because after a time without the API server it may be
+	// what everybody waits for: a replica that did not see the last renewal starts to wait when the API server is back.
+	leaseDuration = 8 * time.Second
+	renewDeadline = 6 * time.Second
+	leaseRetry    = time.Second
+
 	// startupTimeout bounds what is asked of the API server before the manager starts.
 	startupTimeout = 30 * time.Second
 	// cacheProbeTimeout bounds how long /readyz waits for the caches.
@@ -134,6 +141,9 @@ func (f *managerFlags) managerOptions(hooks *webhooks) ctrl.Options {
 		LeaderElection:          f.leaderElect,
 		LeaderElectionID:        leaderElectionID,
 		LeaderElectionNamespace: f.leaderElectionNamespace,
+		LeaseDuration:           new(leaseDuration),
+		RenewDeadline:           new(renewDeadline),
+		RetryPeriod:             new(leaseRetry),
 		// The process ends right after the manager, so that the lease can be given up at once.
 		LeaderElectionReleaseOnCancel: true,
 	}

@@ -375,3 +375,15 @@ func TestRootCommand(t *testing.T) {
 		NewWithT(t).Expect(err).To(MatchError(ContainSubstring(`"subprocess"`)))
 	})
 }
+
+func TestAnotherReplicaLeadsWithinSeconds(t *testing.T) {
+	g := NewWithT(t)
+	flags, err := parseManager("--leader-elect")
+	g.Expect(err).NotTo(HaveOccurred())
+	options := flags.managerOptions(nil)
+	// A replica looks at the lease every RetryPeriod and up to 1.2 more of it: once to see that it was renewed, and again when
+	// it has expired.
+	longest := *options.LeaseDuration + 2*time.Duration(2.2*float64(*options.RetryPeriod))
+	g.Expect(longest).To(BeNumerically("<", 15*time.Second))
+	g.Expect(*options.RenewDeadline).To(BeNumerically("<", *options.LeaseDuration))
+}

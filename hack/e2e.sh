@@ -3,11 +3,13 @@
 # order:
 #
 #   1. that of $KUBECONFIG, if $IMAGE_LOAD_COMMAND says how to give it images: the command gets the path of an archive as
-#      its last argument ("minikube image load", "k3d image import -c test");
+#      its last argument ("minikube image load", "k3d image import -c test"); with E2E_LOAD_BALANCER=yes if Services of type
+#      LoadBalancer get addresses that answer on this machine;
 #   2. kind, where Docker runs and CLUSTER is not hack;
 #   3. hack/cluster, where CLUSTER is not kind.
 #
-# A cluster that this script started is removed at the end, unless KEEP=yes. Arguments go to go test.
+# A cluster that this script started is removed at the end, unless KEEP=yes. Arguments go to go test. At the end there is a
+# table of the stories, which is in bin/e2e/stories.md too.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 repo=$PWD
@@ -64,6 +66,7 @@ start_lb() {
   CGO_ENABLED=0 hack/go-build.sh -trimpath -o "$BIN/lb" ./hack/cluster/lb
   "$BIN/lb" -kubeconfig "$KUBECONFIG" -range $lb_range >"$BIN/lb.log" 2>&1 &
   lb_pid=$!
+  export E2E_LOAD_BALANCER=yes
 }
 stop_lb() {
   kill "$lb_pid"
@@ -71,9 +74,7 @@ stop_lb() {
 }
 
 use_hack_cluster() {
-  if [ "$(uname -s)" != Linux ] || [ "$(id -u)" != 0 ]; then
-    die "needs Docker, for kind; or root on Debian, for hack/cluster; or KUBECONFIG and IMAGE_LOAD_COMMAND"
-  fi
+  hack/cluster/check.sh || die "needs Docker, for kind; or root on Debian, for hack/cluster; or KUBECONFIG and IMAGE_LOAD_COMMAND"
   # There can be one such cluster on a machine, so runs take turns.
   local folder=${XDG_CACHE_HOME:-$HOME/.cache}/dynamic-mcp/cluster
   mkdir -p "$folder"
@@ -90,6 +91,7 @@ use_hack_cluster() {
   KUBECONFIG=$(hack/cluster/up.sh {turn}<&-) # its daemons outlive this run
   KUBECTL=$(hack/cluster/build.sh kubectl 2>/dev/null)/kubectl
   export KUBECONFIG KUBECTL
+  export E2E_LOAD_BALANCER=yes
   export E2E_STOP_APISERVER="$repo/hack/cluster/stop.sh apiserver" E2E_START_APISERVER="$repo/hack/cluster/up.sh"
   load() { hack/cluster/load-image.sh "$1" >&2; }
 }
@@ -123,5 +125,6 @@ load "$server"
 log "images: loaded after $((SECONDS - begin)) s"
 
 export E2E_KUBECONFIG=$KUBECONFIG
-go test -count=1 -timeout "${TEST_TIMEOUT:-40m}" ./test/e2e/pods "$@" {turn}<&-
+log "stories: compiling"
+go test -v -count=1 -timeout "${TEST_TIMEOUT:-40m}" ./test/e2e/pods "$@" {turn}<&-
 log "make test-e2e: $((SECONDS - begin)) s"

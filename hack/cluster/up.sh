@@ -59,20 +59,10 @@ wait_for() {
   log "$what: up after $((SECONDS - begin)) s"
 }
 
-### What it needs: Debian packages, binaries, free ports
+### What it needs: rights, a kernel, Debian packages, binaries, free ports
 
-missing=()
-for package in containerd runc containernetworking-plugins nftables iproute2 openssl; do
-  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-done
-if [ ${#missing[@]} -gt 0 ]; then
-  log "installing ${missing[*]}"
-  export DEBIAN_FRONTEND=noninteractive
-  { apt-get -qq update && apt-get -qq install -y --no-install-recommends "${missing[@]}"; } >/dev/null ||
-    die "cannot install the Debian packages ${missing[*]}"
-fi
-
-"$here/build.sh" >/dev/null
+"$here/check.sh" || exit
+with_heartbeat "building Kubernetes" "$here/build.sh" >/dev/null || exit
 # Needed up to here; the API server would use it for webhooks.
 unset HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy
 begin=$SECONDS
@@ -99,8 +89,6 @@ cd "$CLUSTER_DIR"
 
 ### Kernel settings and the network
 
-[ -e /proc/sys/net/bridge ] || modprobe br_netfilter ||
-  die "the kernel lacks br_netfilter: a pod could not reach itself or its neighbours through a Service"
 # The first two are ours, the others the kubelet's. down.sh puts them back.
 if [ ! -e sysctl.saved ]; then
   for key in net/ipv4/ip_forward net/bridge/bridge-nf-call-iptables \

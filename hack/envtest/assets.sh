@@ -15,7 +15,7 @@ repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 setup_envtest_version=v0.25.1
 programs=(kube-apiserver etcd kubectl)
 
-# Defines here, cache, bin, k8s_version, log and die.
+# Defines here, cache, bin, k8s_version, log, die and with_heartbeat.
 # shellcheck source=../cluster/lib.sh
 . "$repo/hack/cluster/lib.sh"
 
@@ -39,19 +39,6 @@ built() {
     [ "$name" != etcd ] || module=etcd
     [ "$(cat "$cache/$name.stamp" 2>/dev/null)" = "$(cat "$here/go/$module"/* | sha256sum)" ] || return 1
   done
-}
-
-# with_heartbeat MESSAGE COMMAND…: says every 15 s that the command still runs. The reader ends with this script, also
-# if it is killed, because its input closes.
-with_heartbeat() {
-  local message=$1 begin=$SECONDS beat status=0
-  shift
-  exec {beat}> >(
-    while read -rt 15 _ || [ $? -gt 128 ]; do log "  … $message, $((SECONDS - begin)) s"; done
-  )
-  "$@" {beat}>&- || status=$?
-  exec {beat}>&-
-  return "$status"
 }
 
 # download: prints the folder that setup-envtest downloaded to. A machine that can't reach the download says so within

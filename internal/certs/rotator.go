@@ -48,6 +48,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/apiserver"
 )
 
 const (
@@ -96,7 +98,7 @@ func (r *Rotator) SetupWithManager(mgr ctrl.Manager) error {
 	own, err := cluster.New(mgr.GetConfig(), func(o *cluster.Options) {
 		o.Scheme = mgr.GetScheme()
 		o.HTTPClient = mgr.GetHTTPClient()
-		o.Cache = cache.Options{ByObject: map[client.Object]cache.ByObject{
+		o.Cache = cache.Options{NewInformer: apiserver.Informers(), ByObject: map[client.Object]cache.ByObject{
 			secret: {Namespaces: map[string]cache.Config{
 				r.options.Secret.Namespace: {FieldSelector: named(r.options.Secret.Name)},
 			}},
@@ -113,7 +115,7 @@ func (r *Rotator) SetupWithManager(mgr ctrl.Manager) error {
 
 	// Every replica serves the webhooks, so every replica does this.
 	work, err := controller.New(controllerName, mgr, controller.Options{
-		Reconciler: r, NeedLeaderElection: new(false), ReconciliationTimeout: reconcileTimeout,
+		Reconciler: r, NeedLeaderElection: new(false), ReconciliationTimeout: reconcileTimeout, RateLimiter: apiserver.RateLimiter(),
 	})
 	if err != nil {
 		return fmt.Errorf("set up the controller: %w", err)

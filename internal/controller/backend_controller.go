@@ -33,6 +33,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/apiserver"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/resolve"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/status"
 )
@@ -110,7 +111,7 @@ func (r *BackendReconciler) SetupWithManager(mgr ctrl.Manager) error {
 			builder.WithPredicates(onUpdate(generationDiffers))).
 		Watches(&corev1.ConfigMap{}, wake(0, beforeOrAfter(w.configMap)),
 			builder.WithPredicates(onUpdate(configMapDiffers))).
-		WithOptions(controller.Options{MaxConcurrentReconciles: concurrentBackends}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: concurrentBackends, RateLimiter: apiserver.RateLimiter()}).
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("set up the Backend controller: %w", err)

@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/gateway-api/pkg/consts"
 
+	"github.com/dynamic-mcp/dynamic-mcp/internal/apiserver"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/provision"
 )
 
@@ -44,6 +45,7 @@ func CacheOptions(namespaces ...string) cache.Options {
 	options := cache.Options{
 		DefaultTransform: transform(func(client.Object) {}),
 		ByObject:         provision.CacheByObject(),
+		NewInformer:      apiserver.Informers(),
 	}
 	options.ByObject[&discoveryv1.EndpointSlice{}] = cache.ByObject{Transform: transform(stripEndpointSlice)}
 	options.ByObject[&corev1.ConfigMap{}] = cache.ByObject{Transform: transform(stripConfigMap)}

@@ -29,6 +29,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -37,6 +38,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/apiserver"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/provision"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
 )
@@ -191,7 +193,8 @@ func (r *GatewayReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&gatewayv1.HTTPRoute{}, wake(0, beforeOrAfter(w.route)),
 			builder.WithPredicates(onUpdate(generationDiffers))).
 		Watches(&corev1.Namespace{}, wake(0, w.namespace),
-			builder.WithPredicates(onUpdate(labelsDiffer)))
+			builder.WithPredicates(onUpdate(labelsDiffer))).
+		WithOptions(controller.Options{RateLimiter: apiserver.RateLimiter()})
 	if r.Events != nil {
 		b = b.WatchesRawSource(source.Channel(r.Events, &handler.EnqueueRequestForObject{}))
 	}

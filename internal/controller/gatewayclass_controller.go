@@ -26,6 +26,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -33,6 +34,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/apiserver"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/status"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
 )
@@ -170,6 +172,7 @@ func (r *GatewayClassReconciler) SetupWithManager(mgr ctrl.Manager) error {
 			builder.WithPredicates(onUpdate(generationDiffers))).
 		WatchesMetadata(crdMetadata(), wake(0, beforeOrAfter(r.allClasses)),
 			builder.WithPredicates(predicate.NewPredicateFuncs(isGatewayAPICRD), onUpdate(crdDiffers))).
+		WithOptions(controller.Options{RateLimiter: apiserver.RateLimiter()}).
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("set up the GatewayClass controller: %w", err)

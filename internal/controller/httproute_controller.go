@@ -26,11 +26,13 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/recorder"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/apiserver"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/status"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
 )
@@ -142,6 +144,7 @@ func (r *HTTPRouteReconciler) SetupWithManager(mgr ctrl.Manager) error {
 			builder.WithPredicates(onUpdate(generationDiffers))).
 		Watches(&corev1.Namespace{}, wake(0, beforeOrAfter(w.namespace)),
 			builder.WithPredicates(onUpdate(labelsDiffer))).
+		WithOptions(controller.Options{RateLimiter: apiserver.RateLimiter()}).
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("set up the HTTPRoute controller: %w", err)

@@ -33,6 +33,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	crconfig "sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -41,6 +42,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/apiserver"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
 )
 
@@ -60,6 +62,7 @@ func watch(ctx context.Context, o Options, log logr.Logger, data *dataPlane) err
 		HealthProbeBindAddress: "0",
 		Controller:             crconfig.Controller{SkipNameValidation: ptr.To(true)},
 		Cache: cache.Options{
+			NewInformer:       apiserver.Informers(),
 			DefaultTransform:  cache.TransformStripManagedFields(),
 			DefaultNamespaces: namespaceConfigs(o.WatchNamespaces),
 			ByObject:          map[client.Object]cache.ByObject{&gatewayv1.Gateway{}: only(o.Gateway)},
@@ -115,7 +118,8 @@ func (w *watcher) setup(mgr manager.Manager) error {
 		Watches(&gatewayv1.HTTPRoute{}, toGateway).
 		Watches(&gatewayv1.ReferenceGrant{}, toGateway).
 		Watches(&v1alpha1.Backend{}, toGateway).
-		WatchesRawSource(source.Channel(w.polled.changed, toGateway))
+		WatchesRawSource(source.Channel(w.polled.changed, toGateway)).
+		WithOptions(controller.Options{RateLimiter: apiserver.RateLimiter()})
 	if len(w.polled.namespaceNames) == 0 {
 		b = b.Watches(&corev1.Namespace{}, toGateway)
 	}

@@ -20,10 +20,12 @@ import (
 	"context"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/types"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -33,8 +35,12 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/provision"
 )
 
-// apiServerAway is how long the API server is away in the story about that.
-const apiServerAway = time.Minute
+const (
+	// apiServerAway is how long the API server is away in the story about that, and followedWithin how soon after its return
+	// the clients have to learn what has changed since.
+	apiServerAway  = time.Minute
+	followedWithin = 15 * time.Second
+)
 
 // proxiesOfLoaded selects the pods of the Gateway that the stories of this file are about.
 var proxiesOfLoaded = client.MatchingLabels{gatewayv1.GatewayNameLabelKey: "loaded"}
@@ -62,13 +68,34 @@ spec:
   rules: [{backendRefs: [{group: gateway.kgateway.dev, kind: Backend, name: mcp-backend}]}]
 `
 
+// besideTheLoad is a second Backend of the same server at another path, for changes that must not disturb the load.
+const besideTheLoad = `
+apiVersion: gateway.kgateway.dev/v1alpha1
+kind: Backend
+metadata: {name: beside, namespace: default}
+spec:
+  type: MCP
+  mcp: {targets: [{name: tools, selector: {service: {matchLabels: {beside: "true"}}}}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: beside, namespace: default}
+spec:
+  parentRefs: [{name: loaded, namespace: loaded}]
+  rules:
+    - matches: [{path: {type: PathPrefix, value: /beside}}]
+      backendRefs: [{group: gateway.kgateway.dev, kind: Backend, name: beside}]
+`
+
 var _ = Describe("no call fails while", Ordered, ContinueOnFailure, func() {
 	var url string
 
 	BeforeAll(func(ctx context.Context) {
 		install(ctx)
 		k.namespace(ctx, "loaded")
-		k.apply(ctx, replicatedGateway)
+		k.apply(ctx, replicatedGateway+"---"+besideTheLoad)
+		relabel(ctx, "beside=true")
+		DeferCleanup(func(ctx context.Context) { relabel(ctx, "beside-") })
 		k.wait(ctx, "loaded", "gateway/loaded", "condition=Programmed")
 		k.rolledOut(ctx, "loaded", "deployment/loaded")
 		url = gatewayURL(ctx, "loaded", "loaded", 8080) + "/mcp"
@@ -165,18 +192,54 @@ var _ = Describe("no call fails while", Ordered, ContinueOnFailure, func() {
 		})
 	})
 
-	It("the manager restarts", longStory, func(ctx SpecContext) {
-		through(ctx, "restarted the manager", func() {
-			k.mustKubectl(ctx, "rollout", "restart", "-n", systemNamespace, managerObject)
-			k.rolledOut(ctx, systemNamespace, managerObject)
-			Consistently(func() string {
-				return k.mustKubectl(ctx, "get", "gateway", "-n", "loaded", "loaded", "-o",
-					`jsonpath={.status.conditions[?(@.type=="Programmed")].status}`)
-			}).WithContext(ctx).Should(Equal("True"))
+	It("a change of its GatewayParameters replaces the proxy's pods", longStory, func(ctx SpecContext) {
+		through(ctx, "changed the GatewayParameters", func() {
+			old, err := k.pods(ctx, "loaded", proxiesOfLoaded)
+			Expect(err).NotTo(HaveOccurred())
+			k.mustKubectl(ctx, "patch", "gatewayparameters", "-n", "loaded", "loaded", "--type=merge",
+				"-p", `{"spec":{"env":[{"name":"E2E","value":"changed"}]}}`)
+			const changed = `jsonpath={.spec.template.spec.containers[0].env[?(@.name=="E2E")].value}`
+			k.wait(ctx, "loaded", "deployment/loaded", changed+"=changed")
+			k.rolledOut(ctx, "loaded", "deployment/loaded")
+			for _, pod := range old {
+				gone(ctx, pod)
+			}
+			k.wait(ctx, "loaded", "gateway/loaded", "condition=Programmed")
 		})
 	})
 
-	It("the API server is away for a minute, and what changed meanwhile is followed", longStory, func(ctx SpecContext) {
+	// follow makes a change, and returns how long it took until a client that is connected was told, and has seen it.
+	follow := func(ctx context.Context, c *sdkClient, label string, tools types.GomegaMatcher) time.Duration {
+		GinkgoHelper()
+		begin, told := time.Now(), c.toolChanges.Load()
+		relabel(ctx, label)
+		Eventually(c.toolChanges.Load).WithContext(ctx).WithTimeout(2 * time.Minute).Should(BeNumerically(">", told))
+		Eventually(c.toolNames).WithContext(ctx).Should(tools)
+		return time.Since(begin)
+	}
+	beside := func() string { return strings.TrimSuffix(url, "/mcp") + "/beside" }
+
+	It("the manager restarts", longStory, func(ctx SpecContext) {
+		c := connect(ctx, beside())
+		Eventually(c.toolNames).WithContext(ctx).ShouldNot(BeEmpty())
+		managers := client.MatchingLabels{"control-plane": "controller-manager"}
+		old, err := k.pods(ctx, systemNamespace, managers)
+		Expect(err).NotTo(HaveOccurred())
+		through(ctx, "restarted the manager", func() {
+			k.mustKubectl(ctx, "rollout", "restart", "-n", systemNamespace, managerObject)
+			k.rolledOut(ctx, systemNamespace, managerObject)
+			for _, pod := range old {
+				k.mustKubectl(ctx, "wait", "-n", systemNamespace, "pod/"+pod, "--for=delete", "--timeout=120s")
+			}
+			took := follow(ctx, c, "beside=false", BeEmpty())
+			measured("a change after that was followed after", took.Round(time.Millisecond))
+			follow(ctx, c, "beside=true", Not(BeEmpty()))
+			Expect(k.mustKubectl(ctx, "get", "gateway", "-n", "loaded", "loaded", "-o",
+				`jsonpath={.status.conditions[?(@.type=="Programmed")].status}`)).To(Equal("True"))
+		})
+	})
+
+	It("the API server is away for a minute, and what changes then is followed soon", longStory, func(ctx SpecContext) {
 		if os.Getenv("E2E_STOP_APISERVER") == "" {
 			Skip("nobody said how to stop this cluster's API server (E2E_STOP_APISERVER, E2E_START_APISERVER)")
 		}
@@ -184,6 +247,8 @@ var _ = Describe("no call fails while", Ordered, ContinueOnFailure, func() {
 			_, err := k.kubectl(ctx, "", "get", "--raw", "/readyz", "--request-timeout=2s")
 			return err
 		}
+		c := connect(ctx, beside())
+		Eventually(c.toolNames).WithContext(ctx).ShouldNot(BeEmpty())
 		through(ctx, "the API server was away", func() {
 			script(ctx, "E2E_STOP_APISERVER")
 			stopped := true
@@ -194,20 +259,20 @@ var _ = Describe("no call fails while", Ordered, ContinueOnFailure, func() {
 			}()
 			Eventually(answers).WithContext(ctx).ShouldNot(Succeed())
 			Consistently(answers).WithContext(ctx).WithTimeout(apiServerAway).WithPolling(time.Second).ShouldNot(Succeed())
-			script(ctx, "E2E_START_APISERVER")
 			stopped = false
+			script(ctx, "E2E_START_APISERVER")
 			Eventually(answers).WithContext(ctx).Should(Succeed())
+			took := follow(ctx, c, "beside=false", BeEmpty())
+			measured("a change after its return was followed after", took.Round(time.Millisecond))
+			Expect(took).To(BeNumerically("<", followedWithin))
+			follow(ctx, c, "beside=true", Not(BeEmpty()))
 		})
-
-		c := connect(ctx, url)
-		DeferCleanup(func(ctx context.Context) {
-			k.mustKubectl(ctx, "label", "service", "mcp-server-everything", "--overwrite", "app=mcp-server-everything")
-			expectAsBefore(ctx)
-		})
-		k.mustKubectl(ctx, "label", "service", "mcp-server-everything", "--overwrite", "app=something-else")
-		begin := time.Now()
-		// Watches are begun anew with pauses that grow to about a minute.
-		Eventually(c.toolNames).WithContext(ctx).WithTimeout(2 * time.Minute).Should(BeEmpty())
-		measured("a change after the API server's return was followed after", time.Since(begin).Round(time.Second))
+		k.rolledOut(ctx, systemNamespace, managerObject)
 	})
 })
+
+// relabel changes a label of the walkthrough's MCP server.
+func relabel(ctx context.Context, label string) {
+	GinkgoHelper()
+	k.mustKubectl(ctx, "label", "service", "mcp-server-everything", "--overwrite", label)
+}

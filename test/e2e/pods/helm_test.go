@@ -96,9 +96,9 @@ var _ = Describe("Helm", func() {
 		DeferCleanup(install) // for the other stories
 		found := k.inventory(ctx)
 		chart := repository("charts", "dynamic-mcp")
-		values := []string{chart, "--create-namespace", "--set", "image.repository=dynamic-mcp,image.tag=dev"}
+		values := []string{chart, "--create-namespace", "--set", "image.repository=" + imageRepository + ",image.tag=" + imageTag}
 
-		if !slices.ContainsFunc(found, func(object string) bool { return strings.HasSuffix(object, "gateways.gateway.networking.k8s.io") }) {
+		if !hasGatewayAPI(found) {
 			output, err := helm(ctx, "install", values...)
 			Expect(err).To(HaveOccurred())
 			Expect(output).To(ContainSubstring("install the standard channel of the Gateway API"))
@@ -114,10 +114,18 @@ var _ = Describe("Helm", func() {
 		Expect(err).To(HaveOccurred())
 		Expect(refused).To(ContainSubstring(refusal))
 
+		var load *load
+		if hasLoadBalancer() {
+			load = startLoad(gatewayURL(ctx, "default", "agentgateway", 8080) + "/mcp")
+			load.goOn(ctx)
+		}
 		stop := askWebhook(ctx)
 		output, err = helm(ctx, "upgrade", append(values, "--set", "log.level=debug")...)
 		Expect(err).NotTo(HaveOccurred(), output)
 		asked, others := stop()
+		if load != nil {
+			load.expectNoFailure(ctx, "helm upgrade")
+		}
 		measured("calls of the webhook during helm upgrade", asked)
 		Expect(others).To(BeEmpty())
 		k.wait(ctx, "default", "gateway/agentgateway", "condition=Programmed")

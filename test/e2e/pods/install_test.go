@@ -20,7 +20,8 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -33,6 +34,10 @@ const (
 	systemNamespace = "dynamic-mcp-system"
 	managerName     = "dynamic-mcp-controller-manager"
 	managerObject   = "deployment/" + managerName
+
+	// The image that make test-e2e builds.
+	imageRepository = "dynamic-mcp"
+	imageTag        = "dev"
 )
 
 // installed tells whether the system is in the cluster, or was begun to be installed.
@@ -56,9 +61,10 @@ func install(ctx context.Context) {
 	}
 	installed, failedInstall = true, true
 	before = k.inventory(ctx)
-	// It knows about CRDs of the Gateway API that are there already. Ours belong to what is applied next.
-	run(ctx, repository("hack", "install.sh"), "install")
-	k.mustKubectl(ctx, "apply", "--server-side", "-f", repository("dist", "install.yaml"))
+	if !hasGatewayAPI(before) {
+		k.mustKubectl(ctx, "apply", "--server-side", "-k", repository("config", "crd", "gateway-api"))
+	}
+	k.mustKubectl(ctx, "apply", "--server-side", "-f", manifest())
 	k.rolledOut(ctx, systemNamespace, managerObject)
 	Eventually(func() (string, error) {
 		return k.kubectl(ctx, "", "get", "gatewayclass", "agentgateway", "--no-headers")
@@ -84,37 +90,31 @@ func uninstall(ctx context.Context) {
 	for _, file := range []string{"httproute.yaml", "gateway.yaml", "backend.yaml"} {
 		k.mustKubectl(ctx, "delete", "--ignore-not-found", "--timeout=90s", "-f", walkthrough(file))
 	}
-	k.mustKubectl(ctx, "delete", "--ignore-not-found", "--timeout=90s", "-f", repository("dist", "install.yaml"))
-	run(ctx, repository("hack", "install.sh"), "uninstall")
 	k.mustKubectl(ctx, "delete", "gatewayclass", "agentgateway", "--ignore-not-found")
-	if !slices.ContainsFunc(before, func(object string) bool { return strings.HasSuffix(object, ".gateway.networking.k8s.io") }) {
-		output, err := k.kubectl(ctx, kustomize(ctx, "config", "crd", "gateway-api"), "delete", "--ignore-not-found", "-f", "-")
-		Expect(err).NotTo(HaveOccurred(), output)
+	k.mustKubectl(ctx, "delete", "--ignore-not-found", "--timeout=90s", "-f", manifest())
+	if !hasGatewayAPI(before) {
+		k.mustKubectl(ctx, "delete", "--ignore-not-found", "-k", repository("config", "crd", "gateway-api"))
 	}
 	installed = false
 }
 
-// run runs a program of the repository against the cluster.
-func run(ctx context.Context, program string, args ...string) {
-	GinkgoHelper()
-	command := exec.CommandContext(ctx, program, args...)
-	command.Env = append(os.Environ(), "KUBECONFIG="+k.kubeconfig, "KUBECTL="+k.kubectlPath, "KUSTOMIZE="+kustomizePath())
-	output, err := command.CombinedOutput()
-	Expect(err).NotTo(HaveOccurred(), string(output))
+// hasGatewayAPI tells whether the CRDs of the Gateway API are among an inventory's objects.
+func hasGatewayAPI(objects []string) bool {
+	return slices.ContainsFunc(objects, func(object string) bool {
+		return strings.HasPrefix(object, "CustomResourceDefinition ") && strings.HasSuffix(object, "/gateways.gateway.networking.k8s.io")
+	})
 }
 
-// kustomize returns the manifest that a folder of the repository builds.
-func kustomize(ctx context.Context, folder ...string) string {
+var imageOfManager = regexp.MustCompile(`(?m)^( +image:) \S*dynamic-mcp:\S+$`)
+
+// manifest returns the path of dist/install.yaml, with the image that was built.
+func manifest() string {
 	GinkgoHelper()
-	output, err := exec.CommandContext(ctx, kustomizePath(), "build", repository(folder...)).Output()
+	content, err := os.ReadFile(repository("dist", "install.yaml"))
 	Expect(err).NotTo(HaveOccurred())
-	return string(output)
-}
-
-func kustomizePath() string {
-	GinkgoHelper()
-	path := os.Getenv("KUSTOMIZE")
-	Expect(path).NotTo(BeEmpty(), "KUSTOMIZE is not set: run the stories by `make test-e2e`")
+	Expect(imageOfManager.FindAll(content, -1)).To(HaveLen(1))
+	path := filepath.Join(artifacts, "install.yaml")
+	Expect(os.WriteFile(path, imageOfManager.ReplaceAll(content, []byte("$1 "+imageRepository+":"+imageTag)), 0o600)).To(Succeed())
 	return path
 }
 
@@ -165,19 +165,24 @@ func gatewayAddress(ctx context.Context, namespace, name string) (string, error)
 	return k.kubectl(ctx, "", "get", "gateway", "-n", namespace, name, "-o", "jsonpath={.status.addresses[0].value}")
 }
 
+// hasLoadBalancer tells whether Services of type LoadBalancer get an address that answers on this machine.
+func hasLoadBalancer() bool { return os.Getenv("E2E_LOAD_BALANCER") != "" }
+
 // gatewayURL returns the URL of a Gateway's listener at the load balancer's address, and skips the story where the cluster
-// has no load balancer.
+// has no load balancer: what ran the suite says so.
 func gatewayURL(ctx context.Context, namespace, name string, port int) string {
 	GinkgoHelper()
-	if address, err := k.serviceAddress(ctx, namespace, name); err == nil && address == "" {
-		Skip("the cluster has no load balancer")
+	if !hasLoadBalancer() {
+		Skip("the cluster has no load balancer that answers on this machine (E2E_LOAD_BALANCER)")
 	}
 	var address string
 	Eventually(func(g Gomega) {
-		var err error
+		service, err := k.serviceAddress(ctx, namespace, name)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(service).NotTo(BeEmpty(), "address of the Service")
 		address, err = gatewayAddress(ctx, namespace, name)
 		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(address).NotTo(BeEmpty())
+		g.Expect(address).To(Equal(service), "address of the Gateway")
 	}).WithContext(ctx).Should(Succeed())
 	return fmt.Sprintf("http://%s:%d", address, port)
 }

@@ -128,21 +128,49 @@ stringData: {password: x}
 		}
 	})
 
-	It("let the manager write only what carries its label", storyTimeout, func(ctx SpecContext) {
+	It("let the manager write only what carries its label and belongs to a Gateway", storyTimeout, func(ctx SpecContext) {
 		account := k.mustKubectl(ctx, "get", "-n", systemNamespace, managerObject, "-o", "jsonpath={.spec.template.spec.serviceAccountName}")
-		as := "--as=system:serviceaccount:" + systemNamespace + ":" + account
-		for _, args := range [][]string{
-			{"create", "deployment", "intruder", "--image=node:20-alpine"},
-			{"create", "service", "clusterip", "intruder", "--tcp=80"},
-			{"create", "serviceaccount", "intruder"},
-			{"scale", "deployment", "mcp-server-everything", "--replicas=0"},
-			{"delete", "service", "mcp-server-everything"},
-		} {
-			output, err := k.kubectl(ctx, "", append(args, as, "--dry-run=server")...)
-			Expect(err).To(HaveOccurred(), "kubectl %v: %s", args, output)
-			Expect(output).To(Or(ContainSubstring("ValidatingAdmissionPolicy"), ContainSubstring("orbidden")), "kubectl %v", args)
+		kubeconfig := kubeconfigOf(strings.TrimSpace(k.mustKubectl(ctx, "create", "token", "-n", systemNamespace, account)))
+		as := func(input string, args ...string) (string, error) {
+			return k.kubectl(ctx, input, append([]string{"--kubeconfig=" + kubeconfig}, args...)...)
 		}
-		Expect(k.mustKubectl(ctx, "auth", "can-i", "--list", as)).NotTo(ContainSubstring("[*]"), "no wildcards")
+		const (
+			byPolicy = "ValidatingAdmissionPolicy 'dynamic-mcp-manager-"
+			byRBAC   = "orbidden"
+		)
+		for _, try := range []struct {
+			by, input string
+			args      []string
+		}{
+			{by: byPolicy, args: []string{"create", "deployment", "intruder", "--image=node:20-alpine"}},
+			{by: byPolicy, args: []string{"create", "service", "clusterip", "intruder", "--tcp=80"}},
+			{by: byPolicy, args: []string{"create", "serviceaccount", "intruder"}},
+			{by: byPolicy, args: []string{"create", "secret", "generic", "intruder"}},
+			{by: byPolicy, args: []string{"create", "-f", "-"}, input: `
+apiVersion: v1
+kind: Secret
+metadata: {name: nobodys, namespace: default, labels: {app.kubernetes.io/managed-by: dynamic-mcp}}
+`},
+			{by: byPolicy, args: []string{"label", "deployment", "mcp-server-everything", "a=b"}},
+			{by: byPolicy, args: []string{"delete", "service", "mcp-server-everything"}},
+			{by: byRBAC, args: []string{"scale", "deployment", "mcp-server-everything", "--replicas=0"}},
+			{by: byRBAC, args: []string{"create", "clusterrolebinding", "intruder", "--clusterrole=cluster-admin", "--user=x"}},
+			{by: byRBAC, args: []string{"delete", "gateway", "agentgateway"}},
+			{by: byRBAC, args: []string{"delete", "backend", "mcp-backend"}},
+			{by: byRBAC, args: []string{"get", "secrets", "-A"}},
+			{by: byRBAC, args: []string{"get", "pods", "-A"}},
+		} {
+			args := try.args
+			if args[0] != "get" {
+				args = append(args, "--dry-run=server")
+			}
+			output, err := as(try.input, args...)
+			Expect(err).To(HaveOccurred(), "kubectl %v: %s", args, output)
+			Expect(output).To(ContainSubstring(try.by), "kubectl %v", args)
+		}
+		rights, err := as("", "auth", "can-i", "--list")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(rights).NotTo(ContainSubstring("[*]"), "no wildcards")
 	})
 })
 

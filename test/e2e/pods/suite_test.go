@@ -26,7 +26,6 @@ package pods
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -61,7 +60,9 @@ func TestPods(t *testing.T) {
 	SetDefaultEventuallyPollingInterval(100 * time.Millisecond)
 	SetDefaultConsistentlyDuration(2 * time.Second)
 	EnforceDefaultTimeoutsWhenUsingContexts()
-	RunSpecs(t, "end-to-end in pods")
+	_, reporter := GinkgoConfiguration()
+	reporter.NoColor = true // most of its output is read in files
+	RunSpecs(t, "end-to-end in pods", reporter)
 }
 
 var _ = BeforeSuite(func(ctx SpecContext) {
@@ -93,11 +94,6 @@ var _ = JustAfterEach(func(ctx SpecContext) {
 		k.collect(ctx, filepath.Join(artifacts, fileName(report.LeafNodeText)))
 	}
 }, NodeTimeout(2*time.Minute))
-
-// measured tells a figure in the suite's output, whether the story passes or not.
-func measured(what string, value any) {
-	AddReportEntry(what, fmt.Sprint(value), ReportEntryVisibilityAlways)
-}
 
 // repository returns a path below the repository's root.
 func repository(elements ...string) string {
