@@ -19,6 +19,7 @@ package server
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"reflect"
 	"sync"
@@ -51,8 +52,8 @@ var errEraChanged = errors.New("its MCP revision has changed")
 // eraMemo is what is remembered of the eras that a target's endpoints speak, for as long as the target is reached in the same way.
 type eraMemo struct {
 	reached config.Target
-	// mixed is whether both eras were spoken when the target was last reached in another way: then no endpoint stands for all.
-	mixed bool
+	// each is whether no endpoint stands for all: the target was asked before, and has other endpoints now.
+	each bool
 
 	known atomic.Pointer[knownEras] // Nil if nothing is.
 
@@ -63,9 +64,9 @@ type eraMemo struct {
 // knownEras is what is known of a target's endpoints. It never changes.
 type knownEras struct {
 	target era // In which it is sent what can go to any endpoint.
-	// endpoints is what each speaks that was asked; nil while one of several stands for all.
-	endpoints map[string]era
-	// others are, for each era, the endpoints that speak another.
+	// answers are those of each endpoint that gave one; nil while one of several stands for all.
+	answers map[string]probeAnswer
+	// others are, for each era, the endpoints that speak another, or have not been asked yet.
 	others [eraModern + 1][]string
 }
 
@@ -81,8 +82,8 @@ type eraMemos struct {
 	byService map[session.ServiceHash]*eraMemo
 }
 
-// update gives each target its memo. What is known of a target is forgotten when its endpoints, or anything else of how it
-// is reached, change: another server may be there now.
+// update gives each target its memo. What is known of an endpoint is forgotten when the target no longer has it, or anything else
+// of how it is reached changes: another server may be there now.
 func (m *eraMemos) update(targets []*target) {
 	next := make(map[session.ServiceHash]*eraMemo, len(targets))
 	for _, t := range targets {
@@ -90,23 +91,57 @@ func (m *eraMemos) update(targets []*target) {
 		reached.Name, reached.Unready = "", ""
 		memo := m.byService[t.hash]
 		if memo == nil || !reflect.DeepEqual(memo.reached, reached) {
-			memo = &eraMemo{reached: reached, mixed: memo.isMixed(), asking: map[string]*asking{}}
+			memo = memo.successor(reached)
 		}
 		t.era, next[t.hash] = memo, memo
 	}
 	m.byService = next
 }
 
-// isMixed returns whether the target's endpoints speak both eras, as far as is known.
-func (m *eraMemo) isMixed() bool {
+// successor returns the memo of a target that is reached in another way now; the older one is nil if the target is new. Endpoints
+// that stay are what they were. The others get no requests until they have been asked: see askNewcomers.
+func (m *eraMemo) successor(reached config.Target) *eraMemo {
+	next := &eraMemo{reached: reached, asking: map[string]*asking{}}
 	if m == nil {
-		return false
+		return next
 	}
 	known := m.known.Load()
-	if known == nil {
-		return m.mixed
+	next.each = m.each || known != nil
+	older := m.reached
+	older.Endpoints = reached.Endpoints
+	if known == nil || !reflect.DeepEqual(older, reached) {
+		return next
 	}
-	return known.others[eraLegacy] != nil && known.others[eraModern] != nil
+	if kept := judgeEras(reached.Endpoints, known.answers); kept != nil {
+		for _, newcomer := range kept.unasked(reached.Endpoints) {
+			kept.others[eraLegacy] = append(kept.others[eraLegacy], newcomer)
+			kept.others[eraModern] = append(kept.others[eraModern], newcomer)
+		}
+		next.known.Store(kept)
+	}
+	return next
+}
+
+// unasked returns the endpoints of which nothing is known.
+func (k *knownEras) unasked(endpoints []string) (unasked []string) {
+	for _, endpoint := range endpoints {
+		if _, ok := k.answers[endpoint]; !ok {
+			unasked = append(unasked, endpoint)
+		}
+	}
+	return unasked
+}
+
+// note remembers what endpoints answered, or that they did not.
+func (m *eraMemo) note(answers map[string]probeAnswer) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := map[string]probeAnswer{}
+	if known := m.known.Load(); known != nil {
+		maps.Copy(all, known.answers)
+	}
+	maps.Copy(all, answers)
+	m.known.Store(judgeEras(m.reached.Endpoints, all))
 }
 
 // current returns what is known of the target as a whole.
@@ -120,7 +155,7 @@ func (m *eraMemo) current() era {
 // at returns what is known of one endpoint by its own word.
 func (m *eraMemo) at(endpoint string) era {
 	if known := m.known.Load(); known != nil {
-		return known.endpoints[endpoint]
+		return known.answers[endpoint].speaks
 	}
 	return eraUnknown
 }
@@ -133,7 +168,7 @@ func (m *eraMemo) presumed(endpoint string) era {
 	return m.current()
 }
 
-// others returns the endpoints that are known to speak another era.
+// others returns the endpoints that a request of that era is not for.
 func (m *eraMemo) others(speaks era) []string {
 	if known := m.known.Load(); known != nil {
 		return known.others[speaks]
@@ -145,6 +180,7 @@ func (m *eraMemo) others(speaks era) []string {
 const (
 	askAny = ""
 	askAll = "all"
+	askNew = "new"
 )
 
 // once finds out something about a target, once for all that want to know it at the same time.
@@ -172,8 +208,8 @@ func (s *Server) once(ctx context.Context, t *target, what string, find func() (
 	}
 }
 
-// eraOf returns the era that a target speaks, and probes it if that is not known: any one of its endpoints, unless they
-// differed before. A server that can't be reached is an *upstream.Error.
+// eraOf returns the era that a target speaks, and probes it if that is not known: at first any one of its endpoints. A server
+// that can't be reached is an *upstream.Error.
 func (s *Server) eraOf(ctx context.Context, t *target) (era, error) {
 	if known := t.era.current(); known != eraUnknown {
 		return known, nil
@@ -182,7 +218,7 @@ func (s *Server) eraOf(ctx context.Context, t *target) (era, error) {
 		if known := t.era.current(); known != eraUnknown {
 			return known, nil // Since a moment ago.
 		}
-		if n := len(t.Endpoints); n == 1 || n > 1 && t.era.mixed {
+		if n := len(t.Endpoints); n == 1 || n > 1 && t.era.each {
 			return s.surveyed(s.running, t)
 		}
 		answer := s.probe(t, "")
@@ -196,7 +232,23 @@ func (s *Server) eraOf(ctx context.Context, t *target) (era, error) {
 
 // surveyed finds out what each endpoint of a target speaks, and returns what the target does.
 func (s *Server) surveyed(ctx context.Context, t *target) (era, error) {
-	return s.once(ctx, t, askAll, func() (era, error) { return s.survey(t) })
+	return s.once(ctx, t, askAll, func() (era, error) { return s.survey(t, t.Endpoints) })
+}
+
+// askNewcomers finds out what the endpoints speak that a target has got of which others are known, in the background: calls
+// need not wait for that.
+func (s *Server) askNewcomers(t *target) {
+	known := t.era.known.Load()
+	if known == nil || known.answers == nil {
+		return // Whoever needs to know the era asks.
+	}
+	newcomers := known.unasked(t.Endpoints)
+	if newcomers == nil || !t.usable() {
+		return
+	}
+	s.background.Go(func() {
+		_, _ = s.once(s.running, t, askNew, func() (era, error) { return s.survey(t, newcomers) })
+	})
 }
 
 // isReplaced asks an endpoint that seems not to be a server of that era, and all of them if it is not what it was taken for; or
@@ -221,7 +273,7 @@ func (s *Server) isReplaced(ctx context.Context, t *target, endpoint string, was
 }
 
 // sendAs sends a request of an era to a target, and returns the answer with the endpoint that gave it. One that may go to any
-// endpoint goes to none that is known to speak the other era, and on to the next if one turns out to; the id is that of a
+// endpoint goes to none that is known to speak the other era, and on to another if one turns out to; the id is that of a
 // modern request. errEraChanged means that there is none any more for the request, and that nothing has come of it.
 func (s *Server) sendAs(ctx context.Context, t *target, speaks era, id []byte, r *upstream.Request) (*http.Response, string, error) {
 	for attempt := 1; ; attempt++ {
@@ -238,10 +290,13 @@ func (s *Server) sendAs(ctx context.Context, t *target, speaks era, id []byte, r
 		switch {
 		case err != nil && others != nil && neverSent(err):
 			// Those that speak it are gone before the configuration says so.
-			if now, surveyErr := s.surveyed(ctx, t); surveyErr == nil && now != speaks {
-				err = errEraChanged
+			switch now, surveyErr := s.surveyed(ctx, t); {
+			case surveyErr != nil || attempt == maxRoundTrips:
+				return nil, "", err
+			case now != speaks:
+				return nil, "", errEraChanged
 			}
-			return nil, "", err
+			continue
 		case err != nil, r.Method != http.MethodPost, !refuses(response, speaks, id), !s.isReplaced(ctx, t, endpoint, speaks):
 			return response, endpoint, err
 		}

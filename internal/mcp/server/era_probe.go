@@ -78,12 +78,13 @@ func (s *Server) probe(t *target, endpoint string) probeAnswer {
 // maxProbes is how many endpoints of a target are probed at a time.
 const maxProbes = 16
 
-// survey probes each endpoint of a target that has any. Those whose turn does not come within probeTimeout are not asked.
-func (s *Server) survey(t *target) (era, error) {
-	answers := make([]probeAnswer, len(t.Endpoints))
+// survey probes endpoints of a target, notes the answers, and returns what the target speaks by all that is known then. Endpoints
+// whose turn does not come within probeTimeout are not asked.
+func (s *Server) survey(t *target, endpoints []string) (era, error) {
+	answers := make([]probeAnswer, len(endpoints))
 	turns, begun := make(chan struct{}, maxProbes), time.Now()
 	var probing sync.WaitGroup
-	for i, endpoint := range t.Endpoints {
+	for i, endpoint := range endpoints {
 		turns <- struct{}{}
 		if i >= maxProbes && time.Since(begun) > probeTimeout {
 			break
@@ -94,37 +95,42 @@ func (s *Server) survey(t *target) (era, error) {
 		})
 	}
 	probing.Wait()
-	found := judgeEras(t.Endpoints, answers)
-	t.era.known.Store(found)
-	if found == nil {
-		return eraUnknown, answers[0].err
+	heard := make(map[string]probeAnswer, len(endpoints))
+	for i, endpoint := range endpoints {
+		heard[endpoint] = answers[i]
 	}
-	return found.target, nil
+	t.era.note(heard)
+	if speaks := t.era.current(); speaks != eraUnknown {
+		return speaks, nil
+	}
+	return eraUnknown, answers[0].err
 }
 
 // judgeEras returns what the answers of a target's endpoints say; nil if there are none. The target speaks what most of those
-// that answered speak, and the modern era if they are equally many.
-func judgeEras(endpoints []string, answers []probeAnswer) *knownEras {
-	known := &knownEras{endpoints: map[string]era{}}
-	answered := [...]int{eraLegacy: 0, eraModern: 0}
-	for i, endpoint := range endpoints {
-		switch a := answers[i]; a.speaks {
+// speak that were not silent, and the modern era if they are equally many.
+func judgeEras(endpoints []string, answers map[string]probeAnswer) *knownEras {
+	known := &knownEras{answers: map[string]probeAnswer{}}
+	legacy, modern := 0, 0
+	for _, endpoint := range endpoints {
+		answer := answers[endpoint]
+		switch answer.speaks {
 		case eraUnknown:
 			continue
 		case eraLegacy:
 			known.others[eraModern] = append(known.others[eraModern], endpoint)
+			if !answer.silent {
+				legacy++
+			}
 		case eraModern:
 			known.others[eraLegacy] = append(known.others[eraLegacy], endpoint)
+			modern++
 		}
-		known.endpoints[endpoint] = answers[i].speaks
-		if !answers[i].silent {
-			answered[answers[i].speaks]++
-		}
+		known.answers[endpoint] = answer
 	}
 	switch {
-	case len(known.endpoints) == 0:
+	case len(known.answers) == 0:
 		return nil
-	case answered[eraModern] > 0 && answered[eraModern] >= answered[eraLegacy]:
+	case modern > 0 && modern >= legacy:
 		known.target = eraModern
 	default:
 		known.target = eraLegacy

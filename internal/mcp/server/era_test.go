@@ -171,20 +171,20 @@ func TestServerIsProbedAgainWhenItIsReachedInAnotherWay(t *testing.T) {
 	scaled.Endpoints = append([]string{"127.0.0.1:1"}, scaled.Endpoints...)
 	g.update(testBackend([]config.Target{scaled}))
 	g.result(callEcho)
-	same(t, server.probes(), 2)
+	same(t, server.probes(), 1)
 	replaced := renamed
 	replaced.Endpoints = legacy.target().Endpoints
 	g.update(testBackend([]config.Target{replaced}))
 	if got := g.result(callEcho); !strings.Contains(got, `"by":"A"`) {
 		t.Errorf("got %s", got)
 	}
-	same(t, server.probes(), 2)
+	same(t, server.probes(), 1)
 	back := renamed
 	g.update(testBackend([]config.Target{back}))
 	if got := g.result(callEcho); !strings.Contains(got, `"by":"one"`) {
 		t.Errorf("got %s", got)
 	}
-	same(t, server.probes(), 3)
+	same(t, server.probes(), 2)
 }
 
 func TestServerIsReplacedByOneOfTheOtherEraWhileCallsGoOn(t *testing.T) {
