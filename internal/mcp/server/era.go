@@ -54,6 +54,8 @@ type eraMemo struct {
 	reached config.Target
 	// each is whether no endpoint stands for all: the target was asked before, and has other endpoints now.
 	each bool
+	// newcomers are endpoints that are still to be asked; of others something is known. They belong to Server.Update.
+	newcomers []string
 
 	known atomic.Pointer[knownEras] // Nil if nothing is.
 
@@ -113,23 +115,17 @@ func (m *eraMemo) successor(reached config.Target) *eraMemo {
 		return next
 	}
 	if kept := judgeEras(reached.Endpoints, known.answers); kept != nil {
-		for _, newcomer := range kept.unasked(reached.Endpoints) {
-			kept.others[eraLegacy] = append(kept.others[eraLegacy], newcomer)
-			kept.others[eraModern] = append(kept.others[eraModern], newcomer)
+		for _, endpoint := range reached.Endpoints {
+			if kept.answers[endpoint].speaks == eraUnknown {
+				next.newcomers = append(next.newcomers, endpoint)
+			}
+		}
+		for speaks := range kept.others {
+			kept.others[speaks] = append(kept.others[speaks], next.newcomers...)
 		}
 		next.known.Store(kept)
 	}
 	return next
-}
-
-// unasked returns the endpoints of which nothing is known.
-func (k *knownEras) unasked(endpoints []string) (unasked []string) {
-	for _, endpoint := range endpoints {
-		if _, ok := k.answers[endpoint]; !ok {
-			unasked = append(unasked, endpoint)
-		}
-	}
-	return unasked
 }
 
 // note remembers what endpoints answered, or that they did not.
@@ -235,17 +231,14 @@ func (s *Server) surveyed(ctx context.Context, t *target) (era, error) {
 	return s.once(ctx, t, askAll, func() (era, error) { return s.survey(t, t.Endpoints) })
 }
 
-// askNewcomers finds out what the endpoints speak that a target has got of which others are known, in the background: calls
-// need not wait for that.
+// askNewcomers finds out, in the background, what the endpoints speak that a target has got: calls need not wait for that while
+// there are others.
 func (s *Server) askNewcomers(t *target) {
-	known := t.era.known.Load()
-	if known == nil || known.answers == nil {
-		return // Whoever needs to know the era asks.
-	}
-	newcomers := known.unasked(t.Endpoints)
+	newcomers := t.era.newcomers
 	if newcomers == nil || !t.usable() {
 		return
 	}
+	t.era.newcomers = nil
 	s.background.Go(func() {
 		_, _ = s.once(s.running, t, askNew, func() (era, error) { return s.survey(t, newcomers) })
 	})
