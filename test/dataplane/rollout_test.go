@@ -38,16 +38,26 @@ import (
 // then these by servers of the first again, while clients of all eras call it through two replicas, some of them in one session,
 // some in one after the other. No call fails.
 func TestRollingUpgradeBetweenEras(t *testing.T) {
-	for name, kinds := range map[string][2]podKind{
-		"each server speaks one era":   {{stateless: false, only: legacyOnly}, {stateless: true, only: modernOnly}},
-		"legacy servers keep nothing":  {{stateless: true, only: legacyOnly}, {stateless: true, only: modernOnly}},
-		"the newer ones speak both":    {{stateless: false, only: legacyOnly}, {stateless: true}},
-		"the newer ones come to begin": {{stateless: true, only: modernOnly}, {stateless: false, only: legacyOnly}},
+	legacy, modern := podKind{only: legacyOnly}, podKind{stateless: true, only: modernOnly}
+	for name, kinds := range map[string]struct {
+		from, to podKind
+		begun    int // Servers that are replaced before the gateway starts.
+	}{
+		"legacy to modern and back":             {from: legacy, to: modern},
+		"modern to legacy and back":             {from: modern, to: legacy},
+		"legacy servers without sessions":       {from: podKind{stateless: true, only: legacyOnly}, to: modern},
+		"newer servers speak both":              {from: legacy, to: podKind{stateless: true}},
+		"the gateway starts in the midst":       {from: legacy, to: podKind{stateless: true}, begun: 1},
+		"the gateway starts near the other end": {from: legacy, to: modern, begun: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &rollout{t: t, steady: newSample(t, "steady"), pause: *loadFor / 16}
-			for range 3 {
-				r.pods = append(r.pods, startPod(t, kinds[0]))
+			for i := range 3 {
+				if i < kinds.begun {
+					r.pods = append(r.pods, startPod(t, kinds.to))
+				} else {
+					r.pods = append(r.pods, startPod(t, kinds.from))
+				}
 			}
 			r.gateway = newGateway(t, r.targets(), withReplicas(2))
 			ctx, cancel := context.WithCancel(t.Context())
@@ -67,8 +77,8 @@ func TestRollingUpgradeBetweenEras(t *testing.T) {
 				})
 			}
 			time.Sleep(r.pause)
-			r.to(kinds[1])
-			r.to(kinds[0])
+			r.to(kinds.to)
+			r.to(kinds.from)
 			cancel()
 			clients.Wait()
 			load.report(t)

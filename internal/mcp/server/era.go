@@ -24,6 +24,7 @@ import (
 	"reflect"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
@@ -52,8 +53,6 @@ var errEraChanged = errors.New("its MCP revision has changed")
 // eraMemo is what is remembered of the eras that a target's endpoints speak, for as long as the target is reached in the same way.
 type eraMemo struct {
 	reached config.Target
-	// each is whether no endpoint stands for all: the target was asked before, and has other endpoints now.
-	each bool
 	// newcomers are endpoints that are still to be asked; of others something is known. They belong to Server.Update.
 	newcomers []string
 
@@ -66,10 +65,12 @@ type eraMemo struct {
 // knownEras is what is known of a target's endpoints. It never changes.
 type knownEras struct {
 	target era // In which it is sent what can go to any endpoint.
-	// answers are those of each endpoint that gave one; nil while one of several stands for all.
+	// answers are those of each endpoint that gave one.
 	answers map[string]probeAnswer
 	// others are, for each era, the endpoints that speak another, or have not been asked yet.
 	others [eraModern + 1][]string
+	// since is when that was found out.
+	since time.Time
 }
 
 // asking is a question that many may wait for; found and err may be read once done is closed.
@@ -107,9 +108,7 @@ func (m *eraMemo) successor(reached config.Target) *eraMemo {
 	if m == nil {
 		return next
 	}
-	known := m.known.Load()
-	next.each = m.each || known != nil
-	older := m.reached
+	known, older := m.known.Load(), m.reached
 	older.Endpoints = reached.Endpoints
 	if known == nil || !reflect.DeepEqual(older, reached) {
 		return next
@@ -123,6 +122,7 @@ func (m *eraMemo) successor(reached config.Target) *eraMemo {
 		for speaks := range kept.others {
 			kept.others[speaks] = append(kept.others[speaks], next.newcomers...)
 		}
+		kept.since = known.since
 		next.known.Store(kept)
 	}
 	return next
@@ -137,7 +137,11 @@ func (m *eraMemo) note(answers map[string]probeAnswer) {
 		maps.Copy(all, known.answers)
 	}
 	maps.Copy(all, answers)
-	m.known.Store(judgeEras(m.reached.Endpoints, all))
+	known := judgeEras(m.reached.Endpoints, all)
+	if known != nil {
+		known.since = time.Now()
+	}
+	m.known.Store(known)
 }
 
 // current returns what is known of the target as a whole.
@@ -148,7 +152,7 @@ func (m *eraMemo) current() era {
 	return eraUnknown
 }
 
-// at returns what is known of one endpoint by its own word.
+// at returns what is known of one endpoint.
 func (m *eraMemo) at(endpoint string) era {
 	if known := m.known.Load(); known != nil {
 		return known.answers[endpoint].speaks
@@ -156,33 +160,26 @@ func (m *eraMemo) at(endpoint string) era {
 	return eraUnknown
 }
 
-// presumed returns what an endpoint is taken for.
-func (m *eraMemo) presumed(endpoint string) era {
-	if own := m.at(endpoint); own != eraUnknown {
-		return own
-	}
-	return m.current()
-}
-
-// others returns the endpoints that a request of that era is not for.
-func (m *eraMemo) others(speaks era) []string {
+// others returns the endpoints that a request of that era is not for, and since when that is known.
+func (m *eraMemo) others(speaks era) ([]string, time.Time) {
 	if known := m.known.Load(); known != nil {
-		return known.others[speaks]
+		return known.others[speaks], known.since
 	}
-	return nil
+	return nil, time.Time{}
 }
 
 // Questions that are not about one endpoint.
 const (
-	askAny = ""
+	askEra = "era"
 	askAll = "all"
 	askNew = "new"
 )
 
-// once finds out something about a target, once for all that want to know it at the same time.
-func (s *Server) once(ctx context.Context, t *target, what string, find func() (era, error)) (era, error) {
+// find has something found out about a target, once for all that want to know it at the same time.
+func (s *Server) find(t *target, what string, find func() (era, error)) *asking {
 	m := t.era
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	a := m.asking[what]
 	if a == nil {
 		a = &asking{done: make(chan struct{})}
@@ -195,7 +192,12 @@ func (s *Server) once(ctx context.Context, t *target, what string, find func() (
 			close(a.done)
 		})
 	}
-	m.mu.Unlock()
+	return a
+}
+
+// once finds something out as find does, and waits for it.
+func (s *Server) once(ctx context.Context, t *target, what string, find func() (era, error)) (era, error) {
+	a := s.find(t, what, find)
 	select {
 	case <-a.done:
 		return a.found, a.err
@@ -204,30 +206,25 @@ func (s *Server) once(ctx context.Context, t *target, what string, find func() (
 	}
 }
 
-// eraOf returns the era that a target speaks, and probes it if that is not known: at first any one of its endpoints. A server
-// that can't be reached is an *upstream.Error.
+// eraOf returns the era that a target speaks, and probes its endpoints if that is not known. If no server can be reached, the
+// error is an *upstream.Error.
 func (s *Server) eraOf(ctx context.Context, t *target) (era, error) {
 	if known := t.era.current(); known != eraUnknown {
 		return known, nil
 	}
-	return s.once(ctx, t, askAny, func() (era, error) {
+	return s.once(ctx, t, askEra, func() (era, error) {
 		if known := t.era.current(); known != eraUnknown {
 			return known, nil // Since a moment ago.
 		}
-		if n := len(t.Endpoints); n == 1 || n > 1 && t.era.each {
-			return s.surveyed(s.running, t)
-		}
-		answer := s.probe(t, "")
-		if answer.err != nil {
-			return eraUnknown, answer.err
-		}
-		t.era.known.CompareAndSwap(nil, &knownEras{target: answer.speaks})
-		return t.era.presumed(""), nil
+		return s.surveyed(s.running, t)
 	})
 }
 
 // surveyed finds out what each endpoint of a target speaks, and returns what the target does.
 func (s *Server) surveyed(ctx context.Context, t *target) (era, error) {
+	if len(t.Endpoints) == 0 {
+		return eraUnknown, &upstream.Error{Target: t.Name, Kind: upstream.KindNoEndpoints, Reason: "it has no ready endpoints"}
+	}
 	return s.once(ctx, t, askAll, func() (era, error) { return s.survey(t, t.Endpoints) })
 }
 
@@ -239,10 +236,12 @@ func (s *Server) askNewcomers(t *target) {
 		return
 	}
 	t.era.newcomers = nil
-	s.background.Go(func() {
-		_, _ = s.once(s.running, t, askNew, func() (era, error) { return s.survey(t, newcomers) })
-	})
+	s.find(t, askNew, func() (era, error) { return s.survey(t, newcomers) })
 }
+
+// staleAfter is how long endpoints get no requests because of what they said they speak before all are asked again: a server
+// that had only begun then may have said nothing.
+const staleAfter = 10 * time.Second
 
 // isReplaced asks an endpoint that seems not to be a server of that era, and all of them if it is not what it was taken for; or
 // all of them at once, if it is not known which. A request that the same server has refused is not to be sent to it again.
@@ -256,7 +255,7 @@ func (s *Server) isReplaced(ctx context.Context, t *target, endpoint string, was
 	}
 	speaks, err := s.once(ctx, t, endpoint, func() (era, error) {
 		answer := s.probe(t, endpoint)
-		if answer.err == nil && answer.speaks == t.era.presumed(endpoint) {
+		if answer.err == nil && answer.speaks == t.era.at(endpoint) {
 			return answer.speaks, nil
 		}
 		_, err := s.surveyed(s.running, t)
@@ -270,13 +269,17 @@ func (s *Server) isReplaced(ctx context.Context, t *target, endpoint string, was
 // modern request. errEraChanged means that there is none any more for the request, and that nothing has come of it.
 func (s *Server) sendAs(ctx context.Context, t *target, speaks era, id []byte, r *upstream.Request) (*http.Response, string, error) {
 	for attempt := 1; ; attempt++ {
-		to, others := t.requests, t.era.others(speaks)
+		to := t.requests
+		others, since := t.era.others(speaks)
 		if r.Endpoint != "" {
 			others = nil
 		}
 		if others != nil {
 			if to = to.Without(others); to.Endpoints() == 0 {
 				return nil, "", errEraChanged
+			}
+			if time.Since(since) > staleAfter {
+				s.find(t, askAll, func() (era, error) { return s.survey(t, t.Endpoints) })
 			}
 		}
 		response, endpoint, err := s.upstream.Do(ctx, to, r)

@@ -186,25 +186,23 @@ func TestNoCallFailsWhileEndpointsSpeakBothEras(t *testing.T) {
 	for name, n := range map[string][2]int{"most are legacy": {3, 1}, "most are modern": {1, 3}, "as many": {2, 2}} {
 		for kind, stateless := range map[string]bool{"with sessions": false, "without": true} {
 			t.Run(name+", "+kind, func(t *testing.T) {
-				for range 3 { // Which endpoint stands for all is chance.
-					all := several(t, n[0], n[1], stateless)
-					g := newGateway(t, targetOf(all...))
-					var calling sync.WaitGroup
-					for range 4 {
-						calling.Go(func() {
-							for range 5 {
-								g.answersModern()
-							}
-						})
-						calling.Go(func() {
-							session := g.open()
-							for range 5 {
-								g.answersLegacy(session)
-							}
-						})
-					}
-					calling.Wait()
+				all := several(t, n[0], n[1], stateless)
+				g := newGateway(t, targetOf(all...))
+				var calling sync.WaitGroup
+				for range 4 {
+					calling.Go(func() {
+						for range 10 {
+							g.answersModern()
+						}
+					})
+					calling.Go(func() {
+						session := g.open()
+						for range 10 {
+							g.answersLegacy(session)
+						}
+					})
 				}
+				calling.Wait()
 			})
 		}
 	}
@@ -215,9 +213,6 @@ func TestCallsGoToEndpointsOfTheTargetsEra(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			all := several(t, n[0], n[1], true)
 			g := newGateway(t, targetOf(all...))
-			if _, err := g.mcp.surveyed(t.Context(), g.compiled()); err != nil {
-				t.Fatal(err)
-			}
 			session := g.open()
 			for range 10 {
 				for client, by := range map[string]string{"modern": g.answersModern(), "legacy": g.answersLegacy(session)} {
@@ -287,7 +282,7 @@ func TestEndpointsThatDoNotAnswerTheProbeDoNotDecide(t *testing.T) {
 	targets := targetOf(all...)
 	targets[0].Endpoints = append(targets[0].Endpoints, "127.0.0.1:1", "127.0.0.1:2")
 	g := newGateway(t, targets)
-	if speaks, err := g.mcp.surveyed(t.Context(), g.compiled()); speaks != eraModern || err != nil {
+	if speaks, err := g.mcp.eraOf(t.Context(), g.compiled()); speaks != eraModern || err != nil {
 		t.Fatalf("got %d, %v", speaks, err)
 	}
 	session := g.open()
@@ -368,7 +363,7 @@ func TestRefusalOfAServerThatIsWhatItWasIsTheClients(t *testing.T) {
 		probes, calls = probes+p, calls+c
 	}
 	same(t, calls, 1)
-	same(t, probes, 2) // Before it, and of the one that refused.
+	same(t, probes, 3) // Of each before it, and of the one that refused.
 }
 
 func TestEndpointsAreAskedAgainWhenTheTargetIsReachedInAnotherWay(t *testing.T) {
@@ -383,15 +378,29 @@ func TestEndpointsAreAskedAgainWhenTheTargetIsReachedInAnotherWay(t *testing.T) 
 		}
 		return n
 	}
-	same(t, probes(), 1) // One stands for all.
+	same(t, probes(), 2)
 	targets = targetOf(all...)
 	targets[0].Host = "another.example.com"
 	g.update(testBackend(targets))
 	g.answersModern()
-	same(t, probes(), 3) // Not any more.
+	same(t, probes(), 4)
 	targets = targetOf(all[0])
 	targets[0].Host = "another.example.com"
 	g.update(testBackend(targets))
 	g.answersModern()
-	same(t, probes(), 3) // What stays is known.
+	same(t, probes(), 4) // What stays is known.
+}
+
+func TestEndpointThatWasOnlyBeginningIsAskedAgain(t *testing.T) {
+	all := several(t, 0, 2, false)
+	g := newGateway(t, targetOf(all...))
+	memo := g.compiled().era
+	memo.note(map[string]probeAnswer{all[0].address: {speaks: eraModern}, all[1].address: {speaks: eraLegacy, silent: true}})
+	for range 5 {
+		same(t, g.answersModern(), "M1")
+	}
+	known := *memo.known.Load()
+	known.since = known.since.Add(-2 * staleAfter)
+	memo.known.Store(&known)
+	eventually(t, "it is called", func() bool { return g.answersModern() == "M2" })
 }

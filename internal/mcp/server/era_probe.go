@@ -44,7 +44,7 @@ type probeAnswer struct {
 	err error
 }
 
-// probe asks an endpoint of a target what it speaks, or any of them if it is empty.
+// probe asks an endpoint of a target what it speaks.
 // https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#backward-compatibility
 func (s *Server) probe(t *target, endpoint string) probeAnswer {
 	ctx, cancel := context.WithTimeout(s.running, probeTimeout)

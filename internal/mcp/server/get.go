@@ -432,7 +432,7 @@ func (ts *targetStream) replaced(t *target, us upstreamSession) bool {
 	if us.era() == eraModern {
 		return false
 	}
-	if !ts.isReplaced(ts.ctx, t, us.endpoint, eraLegacy) || t.era.presumed(us.endpoint) != eraModern {
+	if !ts.isReplaced(ts.ctx, t, us.endpoint, eraLegacy) || us.heldBy(t) {
 		return false
 	}
 	ts.session.lose(t, us)
