@@ -317,3 +317,15 @@ func TestClientThatGoesDoesNotEndTheProbeForOthers(t *testing.T) {
 		t.Errorf("got %d, %v after %d probes", got, err, n.Load())
 	}
 }
+
+func TestServerThatInitializesTheModernRevisionIsUnavailable(t *testing.T) {
+	legacy := newFakeServer(t).withTools("A", "echo")
+	legacy.initializeResult = `{"protocolVersion":"2026-07-28","capabilities":{},"serverInfo":{"name":"fake","version":"1"}}`
+	g := newGateway(t, legacy.targets())
+	if got := g.callTool(g.open(), "echo"); !strings.Contains(got, "it answered initialize with a revision that has none") {
+		t.Errorf("got %s", got)
+	}
+	if n := len(legacy.requests("initialize")); n > 2 {
+		t.Errorf("initialized %d times", n)
+	}
+}

@@ -215,11 +215,14 @@ func (s *Server) openUpstreamOnce(ctx context.Context, c *upstreamCall) (upstrea
 		us.version, _ = jsonrpc.Text(answer, fields[0])
 		us.capabilities = capabilitiesOf(answer, fields[1])
 	}
-	if us.version == "" {
+	switch {
+	case us.version == "":
 		return upstreamSession{}, nil, &upstream.Error{Target: t.Name, Reason: "its answer to initialize has no protocolVersion"}
-	}
-	if c.upstream.version == modernVersion {
+	case c.upstream.version == modernVersion:
 		us.version = modernVersion // What a legacy client was told is the bridge's.
+	case us.version == modernVersion:
+		us.version = ""
+		return upstreamSession{}, nil, &upstream.Error{Target: t.Name, Reason: "it answered initialize with a revision that has none"}
 	}
 	return us, answer, nil
 }
