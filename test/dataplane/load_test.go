@@ -46,19 +46,9 @@ func TestMixedLoad(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	load := &mixedLoad{t: t, calls: map[string]*atomic.Int64{}}
+	load := &mixedLoad{calls: map[string]*atomic.Int64{}, servers: []string{"pair", "modern", "old"}}
 	var clients sync.WaitGroup
-	for name, connect := range map[string]func() mcp.Transport{
-		"legacy": func() mcp.Transport {
-			return &mcp.StreamableClientTransport{Endpoint: gw.url, HTTPClient: &http.Client{Transport: era.LegacyOnly(&http.Transport{})}}
-		},
-		"modern": func() mcp.Transport {
-			return &mcp.StreamableClientTransport{Endpoint: gw.url, HTTPClient: &http.Client{Transport: &http.Transport{}}}
-		},
-		"HTTP+SSE": func() mcp.Transport {
-			return &mcp.SSEClientTransport{Endpoint: gw.url + "/sse", HTTPClient: &http.Client{Transport: &http.Transport{}}}
-		},
-	} {
+	for name, connect := range clientsOfAllEras(gw.url) {
 		count := &atomic.Int64{}
 		load.calls[name] = count
 		for range 2 {
@@ -81,17 +71,22 @@ func TestMixedLoad(t *testing.T) {
 	}
 	cancel()
 	clients.Wait()
+	load.report(t)
+}
 
-	for _, failure := range load.failures {
-		t.Error(failure)
+// clientsOfAllEras returns how clients of each era connect.
+func clientsOfAllEras(url string) map[string]func() mcp.Transport {
+	return map[string]func() mcp.Transport{
+		"legacy": func() mcp.Transport {
+			return &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: era.LegacyOnly(&http.Transport{})}}
+		},
+		"modern": func() mcp.Transport {
+			return &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: &http.Transport{}}}
+		},
+		"HTTP+SSE": func() mcp.Transport {
+			return &mcp.SSEClientTransport{Endpoint: url + "/sse", HTTPClient: &http.Client{Transport: &http.Transport{}}}
+		},
 	}
-	for name, count := range load.calls {
-		t.Logf("%s clients: %d calls", name, count.Load())
-		if count.Load() == 0 {
-			t.Errorf("no call of the %s clients", name)
-		}
-	}
-	t.Logf("%d calls failed in %s", len(load.failures), *loadFor)
 }
 
 // TestSessionMovesToAnotherEndpoint: the endpoint that holds a session refuses connections before the configuration says that
@@ -124,8 +119,9 @@ func other(a, b, than *sample) *sample {
 
 // mixedLoad counts what becomes of calls.
 type mixedLoad struct {
-	t     *testing.T
 	calls map[string]*atomic.Int64
+	// servers are called in turn.
+	servers []string
 
 	mu       sync.Mutex
 	failures []string
@@ -139,6 +135,21 @@ func (l *mixedLoad) failed(format string, arguments ...any) {
 	}
 }
 
+// report fails the test for each call that did.
+func (l *mixedLoad) report(t *testing.T) {
+	t.Helper()
+	for _, failure := range l.failures {
+		t.Error(failure)
+	}
+	for name, count := range l.calls {
+		t.Logf("%s clients: %d calls", name, count.Load())
+		if count.Load() == 0 {
+			t.Errorf("no call of the %s clients", name)
+		}
+	}
+	t.Logf("%d calls failed in %s", len(l.failures), *loadFor)
+}
+
 // run is one client that calls the servers in turn.
 func (l *mixedLoad) run(ctx context.Context, kind string, transport mcp.Transport, count *atomic.Int64) {
 	client := mcp.NewClient(&mcp.Implementation{Name: kind, Version: "1"}, nil)
@@ -149,7 +160,7 @@ func (l *mixedLoad) run(ctx context.Context, kind string, transport mcp.Transpor
 	}
 	defer func() { _ = session.Close() }()
 	for i := 0; ctx.Err() == nil; i++ {
-		for _, server := range []string{"pair", "modern", "old"} {
+		for _, server := range l.servers {
 			message := fmt.Sprintf("%s %d", kind, i)
 			calling, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 			result, err := session.CallTool(calling, &mcp.CallToolParams{

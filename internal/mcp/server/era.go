@@ -19,17 +19,14 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
+	"maps"
 	"net/http"
 	"reflect"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
-	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
 )
@@ -53,18 +50,31 @@ const modernVersion = "2026-07-28"
 // of the request.
 var errEraChanged = errors.New("its MCP revision has changed")
 
-// eraMemo is what is remembered of the era that a target speaks, for as long as the target is reached in the same way.
+// eraMemo is what is remembered of the eras that a target's endpoints speak, for as long as the target is reached in the same way.
 type eraMemo struct {
 	reached config.Target
+	// newcomers are endpoints that are still to be asked; of others something is known. They belong to Server.Update.
+	newcomers []string
 
-	known atomic.Uint32 // An era.
+	known atomic.Pointer[knownEras] // Nil if nothing is.
 
-	mu      sync.Mutex
-	probing *probing // Nil if no probe goes on.
+	mu     sync.Mutex
+	asking map[string]*asking // What goes on, by what is asked.
 }
 
-// probing is a probe that goes on; its other fields may be read once done is closed.
-type probing struct {
+// knownEras is what is known of a target's endpoints. It never changes.
+type knownEras struct {
+	target era // In which it is sent what can go to any endpoint.
+	// answers are those of each endpoint that gave one.
+	answers map[string]probeAnswer
+	// others are, for each era, the endpoints that speak another, or have not been asked yet.
+	others [eraModern + 1][]string
+	// since is when that was found out.
+	since time.Time
+}
+
+// asking is a question that many may wait for; found and err may be read once done is closed.
+type asking struct {
 	done  chan struct{}
 	found era
 	err   error
@@ -75,8 +85,8 @@ type eraMemos struct {
 	byService map[session.ServiceHash]*eraMemo
 }
 
-// update gives each target its memo. What is known of a target is forgotten when its endpoints, or anything else of how it
-// is reached, change: another server may be there now.
+// update gives each target its memo. What is known of an endpoint is forgotten when the target no longer has it, or anything else
+// of how it is reached changes: another server may be there now.
 func (m *eraMemos) update(targets []*target) {
 	next := make(map[session.ServiceHash]*eraMemo, len(targets))
 	for _, t := range targets {
@@ -84,147 +94,220 @@ func (m *eraMemos) update(targets []*target) {
 		reached.Name, reached.Unready = "", ""
 		memo := m.byService[t.hash]
 		if memo == nil || !reflect.DeepEqual(memo.reached, reached) {
-			memo = &eraMemo{reached: reached}
+			memo = memo.successor(reached)
 		}
 		t.era, next[t.hash] = memo, memo
 	}
 	m.byService = next
 }
 
-// forget makes the next who needs to know the era find out. What others have found out meanwhile stays.
-func (m *eraMemo) forget(wrong era) { m.known.CompareAndSwap(uint32(wrong), uint32(eraUnknown)) }
+// successor returns the memo of a target that is reached in another way now; the older one is nil if the target is new. Endpoints
+// that stay are what they were. The others get no requests until they have been asked: see askNewcomers.
+func (m *eraMemo) successor(reached config.Target) *eraMemo {
+	next := &eraMemo{reached: reached, asking: map[string]*asking{}}
+	if m == nil {
+		return next
+	}
+	known, older := m.known.Load(), m.reached
+	older.Endpoints = reached.Endpoints
+	if known == nil || !reflect.DeepEqual(older, reached) {
+		return next
+	}
+	if kept := judgeEras(reached.Endpoints, known.answers); kept != nil {
+		for _, endpoint := range reached.Endpoints {
+			if kept.answers[endpoint].speaks == eraUnknown {
+				next.newcomers = append(next.newcomers, endpoint)
+			}
+		}
+		for speaks := range kept.others {
+			kept.others[speaks] = append(kept.others[speaks], next.newcomers...)
+		}
+		kept.since = known.since
+		next.known.Store(kept)
+	}
+	return next
+}
 
-// current returns what is known.
-func (m *eraMemo) current() era { return era(m.known.Load()) }
+// note remembers what endpoints answered, or that they did not.
+func (m *eraMemo) note(answers map[string]probeAnswer) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := map[string]probeAnswer{}
+	if known := m.known.Load(); known != nil {
+		maps.Copy(all, known.answers)
+	}
+	maps.Copy(all, answers)
+	known := judgeEras(m.reached.Endpoints, all)
+	if known != nil {
+		known.since = time.Now()
+	}
+	m.known.Store(known)
+}
 
-// eraOf returns the era that a target speaks, and probes it if that is not known. A server that can't be reached is an
-// *upstream.Error.
-func (s *Server) eraOf(ctx context.Context, t *target) (era, error) {
+// current returns what is known of the target as a whole.
+func (m *eraMemo) current() era {
+	if known := m.known.Load(); known != nil {
+		return known.target
+	}
+	return eraUnknown
+}
+
+// at returns what is known of one endpoint.
+func (m *eraMemo) at(endpoint string) era {
+	if known := m.known.Load(); known != nil {
+		return known.answers[endpoint].speaks
+	}
+	return eraUnknown
+}
+
+// others returns the endpoints that a request of that era is not for, and since when that is known.
+func (m *eraMemo) others(speaks era) ([]string, time.Time) {
+	if known := m.known.Load(); known != nil {
+		return known.others[speaks], known.since
+	}
+	return nil, time.Time{}
+}
+
+// Questions that are not about one endpoint.
+const (
+	askEra = "era"
+	askAll = "all"
+	askNew = "new"
+)
+
+// find has something found out about a target, once for all that want to know it at the same time.
+func (s *Server) find(t *target, what string, find func() (era, error)) *asking {
 	m := t.era
 	m.mu.Lock()
-	if known := m.current(); known != eraUnknown {
-		m.mu.Unlock()
-		return known, nil
+	defer m.mu.Unlock()
+	a := m.asking[what]
+	if a == nil {
+		a = &asking{done: make(chan struct{})}
+		m.asking[what] = a
+		s.background.Go(func() {
+			a.found, a.err = find()
+			m.mu.Lock()
+			delete(m.asking, what)
+			m.mu.Unlock()
+			close(a.done)
+		})
 	}
-	p := m.probing
-	if p == nil {
-		p = &probing{done: make(chan struct{})}
-		m.probing = p
-		s.background.Go(func() { s.probeFor(t, p) })
-	}
-	m.mu.Unlock()
+	return a
+}
+
+// once finds something out as find does, and waits for it.
+func (s *Server) once(ctx context.Context, t *target, what string, find func() (era, error)) (era, error) {
+	a := s.find(t, what, find)
 	select {
-	case <-p.done:
-		return p.found, p.err
+	case <-a.done:
+		return a.found, a.err
 	case <-ctx.Done():
 		return eraUnknown, &upstream.Error{Target: t.Name, Reason: context.Cause(ctx).Error(), Err: context.Cause(ctx)}
 	}
 }
 
-// probeTimeout is how long a server may take to answer the probe. One that does not answer is taken for a legacy one:
-// among these are some that are silent to whoever has not initialized.
-const probeTimeout = 2 * time.Second
-
-// probeFor probes a target on behalf of all that wait.
-func (s *Server) probeFor(t *target, p *probing) {
-	p.found, p.err = s.probe(s.running, t)
-	t.era.mu.Lock()
-	defer t.era.mu.Unlock()
-	t.era.known.Store(uint32(p.found))
-	t.era.probing = nil
-	close(p.done)
-}
-
-// probe asks a target what it speaks.
-// https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#backward-compatibility
-func (s *Server) probe(ctx context.Context, t *target) (era, error) {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	body := []byte(`{"jsonrpc":"2.0","id":"probe","method":"server/discover","params":{"_meta":{` +
-		`"` + metaProtocolVersion + `":"` + modernVersion + `","` + metaClientInfo + `":` + string(s.ownInfo()) +
-		`,"` + metaClientCapabilities + `":{}}}}`)
-	header := http.Header{}
-	s.setOwnHeaders(header, upstreamSession{version: modernVersion})
-	header[headerMethod] = []string{methodDiscover}
-	response, endpoint, err := s.upstream.Do(ctx, t.requests, &upstream.Request{Method: http.MethodPost, Header: header, Body: body})
-	switch {
-	case err == nil:
-	case errors.Is(err, context.DeadlineExceeded):
-		return eraLegacy, nil
-	default:
-		return eraUnknown, err
+// eraOf returns the era that a target speaks, and probes its endpoints if that is not known. If no server can be reached, the
+// error is an *upstream.Error.
+func (s *Server) eraOf(ctx context.Context, t *target) (era, error) {
+	if known := t.era.current(); known != eraUnknown {
+		return known, nil
 	}
-	defer closeBody(response)
-	switch response.StatusCode {
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout: // There is nobody to answer.
-		return eraUnknown, &upstream.Error{Target: t.Name, Reason: statusError(response).Error()}
-	}
-	// A legacy server may have taken the probe for the begin of a session.
-	s.abandon(t, upstreamSession{id: session.UpstreamSessionID(response.Header.Get(headerSessionID)), endpoint: endpoint})
-	return s.eraByAnswer(response), nil
-}
-
-// eraByAnswer judges a server by its answer to the probe.
-func (s *Server) eraByAnswer(response *http.Response) era {
-	if response.StatusCode != http.StatusOK {
-		body, err := io.ReadAll(io.LimitReader(response.Body, maxErrorBody))
-		if err == nil && isModernError(body) {
-			return eraModern
+	return s.once(ctx, t, askEra, func() (era, error) {
+		if known := t.era.current(); known != eraUnknown {
+			return known, nil // Since a moment ago.
 		}
-		return eraLegacy
-	}
-	answer, err := s.readAnswer(response)
-	var m jsonrpc.Message
-	if err != nil || jsonrpc.Scan(answer, &m) != nil {
-		return eraLegacy
-	}
-	if m.Result.Empty() {
-		if isModernError(answer) {
-			return eraModern
-		}
-		return eraLegacy
-	}
-	if slices.Contains(stringsOf(answer, m.Result, "supportedVersions"), modernVersion) {
-		return eraModern
-	}
-	return eraLegacy
-}
-
-// isModernError returns whether a body is a JSON-RPC error that only servers of the modern era give: one of the codes that
-// the revision defines, and of UnsupportedProtocolVersion one that offers it.
-func isModernError(body []byte) bool {
-	switch errorCode(body) {
-	case jsonrpc.CodeHeaderMismatch, jsonrpc.CodeMissingClientCapability:
-		return true
-	case jsonrpc.CodeUnsupportedVersion:
-		var outer, data [1]jsonrpc.Span
-		if jsonrpc.Lookup(body, jsonrpc.Span{End: len(body)}, []string{"error"}, outer[:]) != nil ||
-			jsonrpc.Lookup(body, outer[0], []string{"data"}, data[:]) != nil {
-			return false
-		}
-		return slices.Contains(stringsOf(body, data[0], "supported"), modernVersion)
-	default:
-		return false
-	}
-}
-
-// stringsOf returns the strings in an array that is a member of an object.
-func stringsOf(data []byte, object jsonrpc.Span, member string) (texts []string) {
-	const most = 64
-	var array [1]jsonrpc.Span
-	if object.Empty() || jsonrpc.Lookup(data, object, []string{member}, array[:]) != nil || array[0].Empty() {
-		return nil
-	}
-	_ = jsonrpc.Elements(data, array[0], func(element jsonrpc.Span) bool {
-		if text, ok := jsonrpc.Text(data, element); ok {
-			texts = append(texts, text)
-		}
-		return len(texts) < most
+		return s.surveyed(s.running, t)
 	})
-	return texts
 }
 
-// ownInfo is how the gateway names itself to servers.
-func (s *Server) ownInfo() []byte {
-	return fmt.Appendf(nil, `{"name":"dynamic-mcp","version":%s}`, jsonrpc.AppendString(nil, s.version))
+// surveyed finds out what each endpoint of a target speaks, and returns what the target does.
+func (s *Server) surveyed(ctx context.Context, t *target) (era, error) {
+	if len(t.Endpoints) == 0 {
+		return eraUnknown, &upstream.Error{Target: t.Name, Kind: upstream.KindNoEndpoints, Reason: "it has no ready endpoints"}
+	}
+	return s.once(ctx, t, askAll, func() (era, error) { return s.survey(t, t.Endpoints) })
+}
+
+// askNewcomers finds out, in the background, what the endpoints speak that a target has got: calls need not wait for that while
+// there are others.
+func (s *Server) askNewcomers(t *target) {
+	newcomers := t.era.newcomers
+	if newcomers == nil || !t.usable() {
+		return
+	}
+	t.era.newcomers = nil
+	s.find(t, askNew, func() (era, error) { return s.survey(t, newcomers) })
+}
+
+// staleAfter is how long endpoints get no requests because of what they said they speak before all are asked again: a server
+// that had only begun then may have said nothing.
+const staleAfter = 10 * time.Second
+
+// isReplaced asks an endpoint that seems not to be a server of that era, and all of them if it is not what it was taken for; or
+// all of them at once, if it is not known which. A request that the same server has refused is not to be sent to it again.
+func (s *Server) isReplaced(ctx context.Context, t *target, endpoint string, was era) bool {
+	if speaks := t.era.at(endpoint); speaks != eraUnknown && speaks != was {
+		return true
+	}
+	if endpoint == "" || len(t.Endpoints) == 1 {
+		speaks, err := s.surveyed(ctx, t)
+		return err != nil || speaks != was
+	}
+	speaks, err := s.once(ctx, t, endpoint, func() (era, error) {
+		answer := s.probe(t, endpoint)
+		if answer.err == nil && answer.speaks == t.era.at(endpoint) {
+			return answer.speaks, nil
+		}
+		_, err := s.surveyed(s.running, t)
+		return answer.speaks, err
+	})
+	return err != nil || speaks != was
+}
+
+// sendAs sends a request of an era to a target, and returns the answer with the endpoint that gave it. One that may go to any
+// endpoint goes to none that is known to speak the other era, and on to another if one turns out to; the id is that of a
+// modern request. errEraChanged means that there is none any more for the request, and that nothing has come of it.
+func (s *Server) sendAs(ctx context.Context, t *target, speaks era, id []byte, r *upstream.Request) (*http.Response, string, error) {
+	for attempt := 1; ; attempt++ {
+		to := t.requests
+		others, since := t.era.others(speaks)
+		if r.Endpoint != "" {
+			others = nil
+		}
+		if others != nil {
+			if to = to.Without(others); to.Endpoints() == 0 {
+				return nil, "", errEraChanged
+			}
+			if time.Since(since) > staleAfter {
+				s.find(t, askAll, func() (era, error) { return s.survey(t, t.Endpoints) })
+			}
+		}
+		response, endpoint, err := s.upstream.Do(ctx, to, r)
+		switch {
+		case err != nil && others != nil && neverSent(err):
+			// Those that speak it are gone before the configuration says so.
+			switch now, surveyErr := s.surveyed(ctx, t); {
+			case surveyErr != nil || attempt == maxRoundTrips:
+				return nil, "", err
+			case now != speaks:
+				return nil, "", errEraChanged
+			}
+			continue
+		case err != nil, r.Method != http.MethodPost, !refuses(response, speaks, id), !s.isReplaced(ctx, t, endpoint, speaks):
+			return response, endpoint, err
+		}
+		closeBody(response)
+		if r.Endpoint != "" || attempt == maxRoundTrips {
+			return nil, "", errEraChanged
+		}
+	}
+}
+
+// refuses returns whether a server refused a request of that era because it speaks the other one only. The body can still be
+// read afterwards.
+func refuses(response *http.Response, speaks era, id []byte) bool {
+	if speaks == eraModern {
+		return refusesModern(response, id)
+	}
+	return refusesEra(response)
 }

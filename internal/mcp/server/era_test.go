@@ -171,20 +171,20 @@ func TestServerIsProbedAgainWhenItIsReachedInAnotherWay(t *testing.T) {
 	scaled.Endpoints = append([]string{"127.0.0.1:1"}, scaled.Endpoints...)
 	g.update(testBackend([]config.Target{scaled}))
 	g.result(callEcho)
-	same(t, server.probes(), 2)
+	same(t, server.probes(), 1)
 	replaced := renamed
 	replaced.Endpoints = legacy.target().Endpoints
 	g.update(testBackend([]config.Target{replaced}))
 	if got := g.result(callEcho); !strings.Contains(got, `"by":"A"`) {
 		t.Errorf("got %s", got)
 	}
-	same(t, server.probes(), 2)
+	same(t, server.probes(), 1)
 	back := renamed
 	g.update(testBackend([]config.Target{back}))
 	if got := g.result(callEcho); !strings.Contains(got, `"by":"one"`) {
 		t.Errorf("got %s", got)
 	}
-	same(t, server.probes(), 3)
+	same(t, server.probes(), 2)
 }
 
 func TestServerIsReplacedByOneOfTheOtherEraWhileCallsGoOn(t *testing.T) {
@@ -315,5 +315,17 @@ func TestClientThatGoesDoesNotEndTheProbeForOthers(t *testing.T) {
 	close(proceed)
 	if got, err := g.mcp.eraOf(t.Context(), compiled); got != eraModern || err != nil || n.Load() != 1 {
 		t.Errorf("got %d, %v after %d probes", got, err, n.Load())
+	}
+}
+
+func TestServerThatInitializesTheModernRevisionIsUnavailable(t *testing.T) {
+	legacy := newFakeServer(t).withTools("A", "echo")
+	legacy.initializeResult = `{"protocolVersion":"2026-07-28","capabilities":{},"serverInfo":{"name":"fake","version":"1"}}`
+	g := newGateway(t, legacy.targets())
+	if got := g.callTool(g.open(), "echo"); !strings.Contains(got, "it answered initialize with a revision that has none") {
+		t.Errorf("got %s", got)
+	}
+	if n := len(legacy.requests("initialize")); n > 2 {
+		t.Errorf("initialized %d times", n)
 	}
 }

@@ -432,8 +432,7 @@ func (ts *targetStream) replaced(t *target, us upstreamSession) bool {
 	if us.era() == eraModern {
 		return false
 	}
-	t.era.forget(eraLegacy)
-	if speaks, err := ts.eraOf(ts.ctx, t); err != nil || speaks != eraModern {
+	if !ts.isReplaced(ts.ctx, t, us.endpoint, eraLegacy) || us.heldBy(t) {
 		return false
 	}
 	ts.session.lose(t, us)

@@ -152,15 +152,17 @@ func (x *exchange) answer(begun initializedTargets, params *clientInitialize, op
 }
 
 // openUpstream sends an initialize to a target and returns its session and its answer. The session's version is empty
-// if the server refused. A server that turns out to be of another era than was known is asked once more.
+// if the server refused. A server that turns out to be of another era than was known is asked again.
 func (s *Server) openUpstream(ctx context.Context, c *upstreamCall) (upstreamSession, []byte, error) {
-	us, answer, err := s.openUpstreamOnce(ctx, c)
-	if errors.Is(err, errEraChanged) {
-		if us, answer, err = s.openUpstreamOnce(ctx, c); errors.Is(err, errEraChanged) {
-			err = &upstream.Error{Target: c.target.Name, Reason: err.Error(), Err: err}
+	for attempt := 1; ; attempt++ {
+		us, answer, err := s.openUpstreamOnce(ctx, c)
+		switch {
+		case !errors.Is(err, errEraChanged):
+			return us, answer, err
+		case attempt == maxRoundTrips:
+			return us, nil, &upstream.Error{Target: c.target.Name, Reason: err.Error(), Err: err}
 		}
 	}
-	return us, answer, err
 }
 
 func (s *Server) openUpstreamOnce(ctx context.Context, c *upstreamCall) (upstreamSession, []byte, error) {
@@ -181,10 +183,6 @@ func (s *Server) openUpstreamOnce(ctx context.Context, c *upstreamCall) (upstrea
 		return upstreamSession{}, nil, err
 	}
 	defer closeBody(response)
-	if c.upstream.version == "" && refusesEra(response) {
-		t.era.forget(eraLegacy)
-		return upstreamSession{}, nil, errEraChanged
-	}
 	us := upstreamSession{id: session.UpstreamSessionID(response.Header.Get(headerSessionID))}
 	if us.id != "" {
 		us.endpoint = endpoint
@@ -207,7 +205,7 @@ func (s *Server) openUpstreamOnce(ctx context.Context, c *upstreamCall) (upstrea
 	}
 	if m.Result.Empty() {
 		// Every server of the legacy era knows initialize.
-		if errorCode(answer) == jsonrpc.CodeMethodNotFound && c.upstream.version == "" && s.isReplaced(ctx, t, eraLegacy) {
+		if errorCode(answer) == jsonrpc.CodeMethodNotFound && c.upstream.version == "" && s.isReplaced(ctx, t, endpoint, eraLegacy) {
 			return upstreamSession{}, nil, errEraChanged
 		}
 		return upstreamSession{}, answer, nil
@@ -217,11 +215,14 @@ func (s *Server) openUpstreamOnce(ctx context.Context, c *upstreamCall) (upstrea
 		us.version, _ = jsonrpc.Text(answer, fields[0])
 		us.capabilities = capabilitiesOf(answer, fields[1])
 	}
-	if us.version == "" {
+	switch {
+	case us.version == "":
 		return upstreamSession{}, nil, &upstream.Error{Target: t.Name, Reason: "its answer to initialize has no protocolVersion"}
-	}
-	if c.upstream.version == modernVersion {
+	case c.upstream.version == modernVersion:
 		us.version = modernVersion // What a legacy client was told is the bridge's.
+	case us.version == modernVersion:
+		us.version = ""
+		return upstreamSession{}, nil, &upstream.Error{Target: t.Name, Reason: "it answered initialize with a revision that has none"}
 	}
 	return us, answer, nil
 }

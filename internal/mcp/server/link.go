@@ -36,8 +36,8 @@ type upstreamCall struct {
 	method   string // Of HTTP.
 	header   http.Header
 	body     []byte
-	// asIs is whether the server gets it as it is, although it is of the modern era: so is the request.
-	asIs bool
+	// asIs, if not nil, is the id of a request that the server gets as it is, although it is of the modern era: so is the request.
+	asIs []byte
 	// observed is of the client's request that this is a part of; nil if it is of none.
 	observed *telemetry.Exchange
 	// name is the method of MCP, if it has a message that observed shows.
@@ -76,7 +76,7 @@ func (s *Server) doAs(ctx context.Context, c *upstreamCall) (*http.Response, str
 	switch {
 	case c.target.Protocol == config.SSE:
 		return s.doSSE(ctx, c)
-	case c.upstream.version == modernVersion && !c.asIs:
+	case c.upstream.version == modernVersion && c.asIs == nil:
 		return s.doModern(ctx, c)
 	default:
 		return s.doDirect(ctx, c)
@@ -85,7 +85,7 @@ func (s *Server) doAs(ctx context.Context, c *upstreamCall) (*http.Response, str
 
 // doDirect sends a request as it is.
 func (s *Server) doDirect(ctx context.Context, c *upstreamCall) (*http.Response, string, error) {
-	return s.upstream.Do(ctx, c.target.requests, &upstream.Request{
+	return s.sendAs(ctx, c.target, c.upstream.era(), c.asIs, &upstream.Request{
 		Method: c.method, Header: c.header, Endpoint: c.upstream.endpoint, Body: c.body,
 		Stream: c.method == http.MethodGet,
 	})

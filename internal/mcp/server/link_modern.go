@@ -192,7 +192,7 @@ func (b *modernCall) discover(ctx context.Context) (*http.Response, string, erro
 	case m.Result.Empty() && isModernError(answer):
 		return nil, "", b.failure(ctx, errors.New("it refused "+methodDiscover+": "+bounded(remoteError(answer, m.Error).Message)))
 	case m.Result.Empty() || !slices.Contains(stringsOf(answer, m.Result, "supportedVersions"), modernVersion):
-		b.c.target.era.forget(eraModern)
+		b.isReplaced(ctx, b.c.target, endpoint, eraModern)
 		return nil, "", errEraChanged
 	}
 	result, err := b.initializeResult(answer, m.Result)

@@ -367,8 +367,9 @@ func TestRoundThatFailsEndsTheCall(t *testing.T) {
 		"an error": {func(w http.ResponseWriter, _ *http.Request, m *modernMessage) {
 			modernError(w, 400, m, jsonrpc.CodeInvalidParams, "stale state", "")
 		}, `{"jsonrpc":"2.0","id":7,"error":{"message":"stale state","code":-32602}}`},
-		"another era": {func(w http.ResponseWriter, _ *http.Request, _ *modernMessage) { lostAsTypeScript(w) },
-			`target \"modern\" is unavailable: its MCP revision has changed`},
+		"an error of nobody's": {func(w http.ResponseWriter, _ *http.Request, _ *modernMessage) { lostAsTypeScript(w) },
+			`{"jsonrpc":"2.0","id":7,"error":{"code":-32000,`},
+		"another era": {nil, `target \"modern\" is unavailable: its MCP revision has changed`},
 		"no answer": {func(http.ResponseWriter, *http.Request, *modernMessage) { panic(http.ErrAbortHandler) },
 			`target \"modern\" is unavailable: it closed the connection without an answer`},
 	} {
@@ -378,7 +379,11 @@ func TestRoundThatFailsEndsTheCall(t *testing.T) {
 			g, id := newInputGateway(t, server)
 			s := g.stream(call{session: id, body: callBody})
 			question := s.nextRequest()
-			server.set(func() { server.answer = c.answer })
+			if server.set(func() { server.answer = c.answer }); c.answer == nil {
+				legacy := newFakeServer(t)
+				legacy.lost = lostAsTypeScript
+				server.withServer(legacy)
+			}
 			g.reply(id, question, `"result":{"action":"accept"}`)
 			if got := s.next(); !strings.Contains(got, c.want) {
 				t.Errorf("got %s", got)

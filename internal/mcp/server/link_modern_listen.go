@@ -195,12 +195,6 @@ func (s *Server) doModernGet(ctx context.Context, c *upstreamCall) (*http.Respon
 	if err == nil && wanted != nil {
 		first, err = l.open(running, wanted)
 	}
-	if errors.Is(err, errEraChanged) {
-		// Or it is the same server still, and just does not know how to say that it has no subscriptions.
-		if speaks, probeErr := s.eraOf(ctx, c.target); probeErr == nil && speaks == eraModern {
-			err = errNoListen
-		}
-	}
 	if err != nil {
 		cancel()
 		l.end()
@@ -263,6 +257,9 @@ func (l *upstreamListener) open(ctx context.Context, filter []byte) (*listenStre
 	if !isEventStream(response.Header) || response.StatusCode != http.StatusOK {
 		defer cancel()
 		defer closeBody(response)
+		if refusesModern(response, b.id()) {
+			return nil, errNoListen // It is of this era still, and does not know how to say that it has no subscriptions.
+		}
 		answer, err := b.whole(response)
 		if err != nil {
 			return nil, err

@@ -156,19 +156,11 @@ func (b *modernCall) mirror(ctx context.Context, header http.Header, refresh boo
 	return nil
 }
 
-// send sends a request with that id. errEraChanged means that the server is of another era now, and did nothing.
+// send sends a request with that id. errEraChanged means that the target is of another era now, and did nothing.
 func (b *modernCall) send(ctx context.Context, header http.Header, body, id []byte) (*http.Response, string, error) {
-	response, endpoint, err := b.upstream.Do(ctx, b.c.target.requests, &upstream.Request{
+	return b.sendAs(ctx, b.c.target, eraModern, id, &upstream.Request{
 		Method: http.MethodPost, Header: header, Endpoint: b.c.upstream.endpoint, Body: body, Stream: b.message.Method == methodListen,
 	})
-	if err != nil || response.StatusCode == http.StatusOK {
-		return response, endpoint, err
-	}
-	if refusesModern(response, id) {
-		b.c.target.era.forget(eraModern)
-		return nil, "", errEraChanged
-	}
-	return response, endpoint, nil
 }
 
 // forward has the server answer the request, in as many rounds as it takes.

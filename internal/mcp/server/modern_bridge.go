@@ -192,10 +192,6 @@ func (c *bridgedCall) send(call *upstreamCall) {
 	case c.shared && isLost(response) && c.keepsSessions():
 		closeBody(response)
 		c.pass(incoming{err: errEraChanged})
-	case refusesEra(response):
-		closeBody(response)
-		c.target.era.forget(eraLegacy)
-		c.pass(incoming{err: errEraChanged})
 	default:
 		response.Body = c.watch.body(response.Body)
 		c.read(response)

@@ -82,11 +82,12 @@ type discovered struct {
 
 // discoverTarget asks a target what it is; a legacy one has said so when it was initialized.
 func (x *exchange) discoverTarget(ctx context.Context, t *target) (discovered, error) {
-	d, err := x.discoverOnce(ctx, t)
-	if errors.Is(err, errEraChanged) {
-		d, err = x.discoverOnce(ctx, t)
+	for attempt := 1; ; attempt++ {
+		d, err := x.discoverOnce(ctx, t)
+		if attempt == maxRoundTrips || !errors.Is(err, errEraChanged) {
+			return d, err
+		}
 	}
-	return d, err
 }
 
 func (x *exchange) discoverOnce(ctx context.Context, t *target) (discovered, error) {
@@ -99,14 +100,11 @@ func (x *exchange) discoverOnce(ctx context.Context, t *target) (discovered, err
 		return d, nil
 	}
 	header := x.upstreamHeader(x.r.Header, us)
-	response, _, err := x.upstream.Do(ctx, t.requests, &upstream.Request{Method: http.MethodPost, Header: header, Body: x.body})
+	response, endpoint, err := x.sendAs(ctx, t, eraModern, x.id(), &upstream.Request{Method: http.MethodPost, Header: header, Body: x.body})
 	if err != nil {
 		return discovered{}, err
 	}
 	defer closeBody(response)
-	if refusesModern(response, x.id()) && x.isReplaced(ctx, t, eraModern) {
-		return discovered{}, errEraChanged
-	}
 	answer, err := x.readAnswer(response)
 	if err != nil {
 		return discovered{}, err
@@ -116,6 +114,9 @@ func (x *exchange) discoverOnce(ctx context.Context, t *target) (discovered, err
 		return discovered{}, err
 	}
 	if m.Result.Empty() {
+		if errorCode(answer) == jsonrpc.CodeMethodNotFound && x.isReplaced(ctx, t, endpoint, eraModern) {
+			return discovered{}, errEraChanged // Every server of the modern era knows it.
+		}
 		return discovered{}, remoteError(answer, m.Error)
 	}
 	d.result = m.Result.Of(answer)

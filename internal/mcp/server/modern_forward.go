@@ -48,7 +48,7 @@ func (x *exchange) forwardModern(t *target, body []byte, failed func(error)) {
 		} else {
 			err = x.bridge(t, body)
 		}
-		if attempt == 1 && errors.Is(err, errEraChanged) {
+		if attempt < maxRoundTrips && errors.Is(err, errEraChanged) {
 			continue
 		}
 		if err != nil {
@@ -83,16 +83,13 @@ func (x *exchange) passOn(t *target, body []byte) error {
 		header[headerName] = []string{mirror.Encode(x.own)}
 	}
 	response, _, err := x.do(ctx, &upstreamCall{
-		target: t, upstream: upstreamSession{version: modernVersion}, asIs: true, method: http.MethodPost, header: header, body: body,
+		target: t, upstream: upstreamSession{version: modernVersion}, asIs: x.id(), method: http.MethodPost, header: header, body: body,
 		observed: x.observed, name: x.message.Method,
 	})
 	if err != nil {
 		return err
 	}
 	defer closeBody(response)
-	if refusesModern(response, x.id()) && x.isReplaced(ctx, t, eraModern) {
-		return errEraChanged
-	}
 	response.Body = watch.body(response.Body)
 	switch {
 	case response.StatusCode == http.StatusOK && isEventStream(response.Header):
@@ -103,14 +100,6 @@ func (x *exchange) passOn(t *target, body []byte) error {
 		x.relayError(t, response)
 	}
 	return nil
-}
-
-// isReplaced asks a target that seems not to be a server of that era any more. A request that the same server has refused is not
-// to be sent to it again.
-func (s *Server) isReplaced(ctx context.Context, t *target, was era) bool {
-	t.era.forget(was)
-	speaks, err := s.eraOf(ctx, t)
-	return err != nil || speaks != was
 }
 
 // refusesModern returns whether a server refused a modern request with that id because it speaks the legacy revisions only:

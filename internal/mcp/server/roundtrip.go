@@ -53,9 +53,6 @@ func (x *exchange) roundTrip(ctx context.Context, t *target, body []byte) (*http
 			return nil, us, err
 		case attempt < maxRoundTrips && us.id != "" && isLost(response):
 			closeBody(response)
-		case attempt < maxRoundTrips && us.era() == eraLegacy && refusesEra(response):
-			closeBody(response)
-			t.era.forget(eraLegacy)
 		default:
 			return response, us, nil
 		}

@@ -252,10 +252,14 @@ func (us upstreamSession) hash() uint64 {
 // heldBy returns whether the target still speaks as was agreed on, and has the endpoint that holds the session. The pin comes
 // from the client's token, so nothing is ever dialled that the current snapshot does not list.
 func (us upstreamSession) heldBy(t *target) bool {
-	if speaks := t.era.current(); speaks != eraUnknown && speaks != us.era() {
-		return false // Another server is there now.
+	speaks := t.era.current()
+	if us.id != "" {
+		if t.requests == nil || !t.requests.Has(us.endpoint) {
+			return false
+		}
+		speaks = t.era.at(us.endpoint) // Others may be of another era.
 	}
-	return us.id == "" || (t.requests != nil && t.requests.Has(us.endpoint))
+	return speaks == eraUnknown || speaks == us.era() // Else another server is there now.
 }
 
 // era returns the era that was agreed on with the server.

@@ -151,6 +151,9 @@ func (s *Server) Update(backends map[string]*config.Backend) *Snapshot {
 		}
 	}
 	s.current.Store(next)
+	for _, t := range all {
+		s.askNewcomers(t)
+	}
 	if previous != nil {
 		previous.supersede()
 	}

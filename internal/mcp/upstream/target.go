@@ -108,6 +108,14 @@ func (t *Target) Has(address string) bool {
 	return slices.ContainsFunc(t.endpoints, func(e endpoint) bool { return e.address == address })
 }
 
+// Without returns the target as it is but for some endpoints, to which none of its requests go; what is known of the health of
+// the others is the same.
+func (t *Target) Without(addresses []string) *Target {
+	some := *t
+	some.endpoints = slices.DeleteFunc(slices.Clone(t.endpoints), func(e endpoint) bool { return slices.Contains(addresses, e.address) })
+	return &some
+}
+
 // candidates returns the endpoints that a request may go to: all of them, or the one that it is pinned to.
 func (t *Target) candidates(pinned string) ([]endpoint, *Error) {
 	if len(t.endpoints) == 0 {
