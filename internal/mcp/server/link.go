@@ -36,6 +36,8 @@ type upstreamCall struct {
 	method   string // Of HTTP.
 	header   http.Header
 	body     []byte
+	// lasts is whether the answer is a stream for hours, not one for a call.
+	lasts bool
 	// asIs, if not nil, is the id of a request that the server gets as it is, although it is of the modern era: so is the request.
 	asIs []byte
 	// observed is of the client's request that this is a part of; nil if it is of none.
@@ -87,6 +89,6 @@ func (s *Server) doAs(ctx context.Context, c *upstreamCall) (*http.Response, str
 func (s *Server) doDirect(ctx context.Context, c *upstreamCall) (*http.Response, string, error) {
 	return s.sendAs(ctx, c.target, c.upstream.era(), c.asIs, &upstream.Request{
 		Method: c.method, Header: c.header, Endpoint: c.upstream.endpoint, Body: c.body,
-		Stream: c.method == http.MethodGet,
+		Stream: c.lasts,
 	})
 }

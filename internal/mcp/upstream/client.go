@@ -217,7 +217,7 @@ func (c *Client) sendToAny(
 			return response, e.address, nil
 		}
 		f := explain(ctx, err)
-		c.notAnswered(t, e, permit, r.Stream, f)
+		c.notAnswered(t, e, permit, r.Stream || r.Method == http.MethodGet, f)
 		failed = f.asError(t)
 		if !notConnected(err) || ctx.Err() != nil {
 			break
