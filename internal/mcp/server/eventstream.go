@@ -37,9 +37,10 @@ type eventStream struct {
 	// sink, if not nil, takes the events in place of w.
 	sink *sink
 
-	mu        sync.Mutex
-	buffer    []byte
-	keepAlive *time.Timer
+	mu     sync.Mutex
+	buffer []byte
+	begun  bool // Whether anything has been written, be it the header alone.
+	silent *time.Timer
 	err       error // The first failure, or that the stream has ended; nothing is written after it.
 
 	// failed ends with the stream.
@@ -54,7 +55,10 @@ func (s *Server) newEventStream(w http.ResponseWriter) *eventStream {
 	return e
 }
 
-// start sends the header. The caller must stop the stream before it returns.
+// headerPause is how long the header waits for the first event: mostly it comes at once, and both are one write.
+const headerPause = 5 * time.Millisecond
+
+// start sends the header, with the first event or after a moment. The caller must stop the stream before it returns.
 func (e *eventStream) start() {
 	if e.sink != nil {
 		return
@@ -65,12 +69,8 @@ func (e *eventStream) start() {
 	h["Content-Type"] = contentTypeEventStream
 	h["Cache-Control"] = []string{"no-cache, no-transform"}
 	h["X-Accel-Buffering"] = []string{"no"}
-	_ = e.response.SetWriteDeadline(time.Now().Add(e.limits.WriteTimeout))
 	e.w.WriteHeader(http.StatusOK)
-	if e.err = e.response.Flush(); e.err != nil {
-		e.fail()
-	}
-	e.keepAlive = time.AfterFunc(e.limits.KeepAlive, e.comment)
+	e.silent = time.AfterFunc(headerPause, e.breakSilence)
 }
 
 // stop ends the stream; the ResponseWriter is not used any more.
@@ -81,8 +81,8 @@ func (e *eventStream) stop() {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.keepAlive != nil {
-		e.keepAlive.Stop()
+	if e.silent != nil {
+		e.silent.Stop()
 	}
 	if e.err == nil {
 		e.err = http.ErrServerClosed
@@ -107,19 +107,24 @@ func (e *eventStream) send(event *sse.Event) error {
 	return e.err
 }
 
-// comment writes a comment, so that whatever is between here and the client sees the connection in use.
-func (e *eventStream) comment() {
+// breakSilence writes the header, or a comment after it, so that whatever is between here and the client sees the connection in
+// use.
+func (e *eventStream) breakSilence() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.buffer = sse.AppendComment(e.buffer[:0], "keep-alive")
+	e.buffer = e.buffer[:0]
+	if e.begun {
+		e.buffer = sse.AppendComment(e.buffer, "keep-alive")
+	}
 	e.flush()
 }
 
-// flush writes the buffer. The caller holds mu.
+// flush writes the buffer, after the header if that has not been written. The caller holds mu.
 func (e *eventStream) flush() {
 	if e.err != nil {
 		return
 	}
+	e.begun = true
 	_ = e.response.SetWriteDeadline(time.Now().Add(e.limits.WriteTimeout))
 	if _, e.err = e.w.Write(e.buffer); e.err == nil {
 		e.err = e.response.Flush()
@@ -128,7 +133,7 @@ func (e *eventStream) flush() {
 		e.fail()
 		return
 	}
-	e.keepAlive.Reset(e.limits.KeepAlive)
+	e.silent.Reset(e.limits.KeepAlive)
 	const spare = 64 << 10
 	if cap(e.buffer) > spare {
 		e.buffer = nil // One large event does not hold its memory for as long as the stream lives.
