@@ -41,7 +41,7 @@ type eventStream struct {
 	buffer []byte
 	begun  bool // Whether anything has been written, be it the header alone.
 	silent *time.Timer
-	err       error // The first failure, or that the stream has ended; nothing is written after it.
+	err    error // The first failure, or that the stream has ended; nothing is written after it.
 
 	// failed ends with the stream.
 	failed context.Context
