@@ -119,7 +119,7 @@ func TestKeysAreLookedAtAgain(t *testing.T) {
 				r.SessionKeyRotation = 0
 			}
 			got, err := r.rotateKeys(t.Context(), &translate.Result{Accepted: translate.Condition{Status: !test.refused}},
-				&provision.Wanted{Gateway: gateway, Parameters: parameters.Effective(nil, nil)})
+				&provision.Wanted{Gateway: gateway, Parameters: parameters.Merge(nil, nil).WithDefaults()})
 			if test.err != "" {
 				g.Expect(err).To(MatchError(test.err))
 				g.Expect(got).To(Equal(keysState{}))

@@ -37,12 +37,6 @@ const (
 	defaultRequestMemory                  = "128Mi"
 )
 
-// Effective returns what holds for a Gateway, with defaults for what neither of its parameters says: see Merge and
-// WithDefaults.
-func Effective(class, gateway *v1alpha1.GatewayParametersSpec) Parameters {
-	return Merge(class, gateway).WithDefaults()
-}
-
 // WithDefaults returns the parameters with defaults for what is not set. Every pointer in Spec is set then, but Replicas or
 // Autoscaling, whichever is not used, and Scheduling.Affinity, PodDisruptionBudget and Overlays, for which there is no
 // default. Nothing is filled in that Kubernetes has a default for.

@@ -51,7 +51,7 @@ func TestGolden(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".in.yaml"), func(t *testing.T) {
 			in := readInputs(t, file)
 			before := mustYAML(t, in)
-			effective := Effective(in.Class, in.Gateway)
+			effective := Merge(in.Class, in.Gateway).WithDefaults()
 			if diff := cmp.Diff(before, mustYAML(t, in)); diff != "" {
 				t.Errorf("the inputs were changed (-before +after):\n%s", diff)
 			}
@@ -184,7 +184,7 @@ func TestTheResultSharesNothing(t *testing.T) {
 	g := NewWithT(t)
 	full := everything(t)
 	before := mustYAML(t, full)
-	p := Effective(full, nil)
+	p := Merge(full, nil).WithDefaults()
 	p.Spec.Pod.Labels["new"] = "label"
 	p.Spec.Env[0].Name = "CHANGED"
 	*p.Spec.Log.AccessLog.ClientAddresses = false

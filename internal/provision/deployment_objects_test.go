@@ -128,7 +128,7 @@ func readWanted(t *testing.T, file string) *Wanted {
 		}
 	}
 	wanted.Gateway.UID = types.UID("6e0cd9a4-1b62-4a0c-9a0e-3d2e6a9d2c11")
-	wanted.Parameters = parameters.Effective(specs["class"], specs["gateway"])
+	wanted.Parameters = parameters.Merge(specs["class"], specs["gateway"]).WithDefaults()
 	for i := range wanted.Gateway.Spec.Listeners {
 		wanted.Ports = append(wanted.Ports, wanted.Gateway.Spec.Listeners[i].Port)
 	}
@@ -184,7 +184,7 @@ func TestPodsStayWhenListenersChange(t *testing.T) {
 	gateway := testGateway("gw")
 	site := &Installation{Image: "image:v1", ClusterDomain: "cluster.local"}
 	template := func(ports ...int32) corev1.PodTemplateSpec {
-		return desiredDeployment(&Wanted{Gateway: gateway, Ports: ports, Parameters: parameters.Effective(nil, nil)}, site).Spec.Template
+		return desiredDeployment(&Wanted{Gateway: gateway, Ports: ports, Parameters: parameters.Merge(nil, nil).WithDefaults()}, site).Spec.Template
 	}
 	g.Expect(template(80, 8080)).To(Equal(template(8080)))
 	g.Expect(template(8080, adminPort)).NotTo(Equal(template(8080)), "a listener has the usual admin port")

@@ -42,7 +42,7 @@ func testGateway(name string) *gatewayv1.Gateway {
 }
 
 func testWanted(gateway *gatewayv1.Gateway) *Wanted {
-	return &Wanted{Gateway: gateway, Ports: []int32{8080}, Parameters: parameters.Effective(nil, nil)}
+	return &Wanted{Gateway: gateway, Ports: []int32{8080}, Parameters: parameters.Merge(nil, nil).WithDefaults()}
 }
 
 func ownedBy(gateway *gatewayv1.Gateway, uid types.UID) []metav1.OwnerReference {
