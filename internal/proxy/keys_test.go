@@ -23,7 +23,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -44,6 +43,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/provision"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 func newKeys(t *testing.T) *session.KeyRing {
@@ -69,7 +69,7 @@ func newStatefulServer(t *testing.T) []config.Target {
 	t.Helper()
 	var sessions sync.Map
 	var count atomic.Int64
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := servertest.New(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		var request struct {
 			ID     json.RawMessage
@@ -97,7 +97,6 @@ func newStatefulServer(t *testing.T) []config.Target {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":%s}`, request.ID, result)
 	}))
-	t.Cleanup(s.Close)
 	address := s.Listener.Addr().String()
 	return []config.Target{{
 		Name: "tools", Service: "a", Protocol: config.StreamableHTTP, Host: "localhost", Port: 80, Path: "/mcp",

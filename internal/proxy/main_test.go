@@ -24,7 +24,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,6 +39,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/translate"
 )
 
@@ -282,7 +282,7 @@ type mcpServer struct {
 func newMCPServer(t *testing.T) *mcpServer {
 	t.Helper()
 	m := &mcpServer{called: make(chan struct{}, 10), letGo: make(chan struct{})}
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := servertest.New(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		switch {
 		case r.Method != http.MethodPost:
@@ -302,10 +302,6 @@ func newMCPServer(t *testing.T) *mcpServer {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"x","version":"1"}}}`)
 	}))
-	t.Cleanup(func() {
-		s.CloseClientConnections()
-		s.Close()
-	})
 	m.targets = []config.Target{{
 		Name: "everything", Service: "svc-1", Protocol: config.StreamableHTTP, Host: "everything.default.svc", Port: 80,
 		Path: "/mcp", Endpoints: []string{s.Listener.Addr().String()},

@@ -24,7 +24,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,6 +37,7 @@ import (
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/manifests"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 func TestMain(m *testing.M) {
@@ -165,14 +165,12 @@ func mcpServer(t *testing.T, tools ...string) string {
 			return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: name}}}, nil, nil
 		})
 	}
-	s := httptest.NewServer(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil))
 	t.Cleanup(func() {
-		s.CloseClientConnections()
-		s.Close()
 		for session := range server.Sessions() {
 			_ = session.Close() // Those that no client has ended.
 		}
 	})
+	s := servertest.New(t, mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil))
 	return s.Listener.Addr().String()
 }
 

@@ -169,7 +169,10 @@ func TestSeveralGateways(t *testing.T) {
 	g.Expect(os.Remove(filepath.Join(directory, "b.yaml"))).To(Succeed())
 	i.eventually(t, fmt.Sprintf("default/a   %s", url(1)))
 	i.eventually(t, fmt.Sprintf("default/b   %s", url(0)))
-	g.Eventually(func() int { status, _ := get(t, admin+"/readyz"); return status }).WithTimeout(patience).Should(Equal(200))
+	everythingIsServed := func() {
+		g.Eventually(func() int { status, _ := get(t, admin+"/readyz"); return status }).WithTimeout(patience).Should(Equal(200))
+	}
+	everythingIsServed()
 	for _, n := range []int{0, 1} {
 		g.Expect(connect(t, url(n)).tools(t)).To(Equal([]string{"one"}))
 	}
@@ -182,6 +185,7 @@ func TestSeveralGateways(t *testing.T) {
 		g.Expect(metrics).NotTo(ContainSubstring(`gateway="default/b"`))
 		write(t, directory, "all.yaml", gatewayOn("a", ports[1])+"---"+gatewayOn("b", ports[0]))
 		g.Eventually(func() string { _, body := get(t, admin+"/config"); return body }).WithTimeout(patience).Should(ContainSubstring("default/b"))
+		everythingIsServed()
 	}
 	g.Expect(connect(t, url(0)).tools(t)).To(Equal([]string{"one"}))
 }

@@ -23,9 +23,10 @@ import (
 	"io"
 	"log"
 	"net/http"
-	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 // modernRevision is the one revision that programs of the modern era speak here.
@@ -53,7 +54,7 @@ func onlyOf(speaks era, address string) (listening string, end func(), err error
 	if speaks == modern {
 		refuse = refuseLegacy
 	}
-	listener := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	listener := servertest.NewUnstarted(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// An answer that begins before the body was taken to its end would be cut off.
 		body, err := io.ReadAll(r.Body)
 		if err != nil || refuse(w, r, body) {
@@ -62,8 +63,8 @@ func onlyOf(speaks era, address string) (listening string, end func(), err error
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		proxy.ServeHTTP(w, r)
 	}))
+	listener.Start()
 	end = func() {
-		listener.CloseClientConnections()
 		listener.Close()
 		transport.CloseIdleConnections()
 	}

@@ -23,7 +23,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"strconv"
@@ -38,6 +37,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/server"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 const backendKey = "default/tools"
@@ -121,7 +121,7 @@ func newReplica(t *testing.T, keys *session.KeyRing, limits config.Limits, port 
 		_ = peerServer.Serve(port)
 	}()
 	r.snapshot.Store(r.mcp.Update(nil))
-	listener := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+	listener := servertest.NewUnstarted(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		r.mcp.Serve(w, request, r.snapshot.Load(), backendKey, server.Site{})
 	}))
 	streams := detached.New()
@@ -130,7 +130,6 @@ func newReplica(t *testing.T, keys *session.KeyRing, limits config.Limits, port 
 	r.url = listener.URL
 	t.Cleanup(func() {
 		r.mcp.Drain()
-		listener.CloseClientConnections()
 		listener.Close()
 		_ = peerServer.Close()
 		streams.Shutdown(context.Background())
@@ -227,7 +226,7 @@ func newBalancer(t *testing.T, replicas ...string) *balancer {
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(urls[b.choose(r.In.Method, len(urls))]) },
 		ErrorLog:      slog.NewLogLogger(slog.NewTextHandler(errors, nil), slog.LevelError),
 	}
-	listener := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	listener := servertest.New(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// An answer that begins before the body was taken to its end would be cut off.
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -238,7 +237,6 @@ func newBalancer(t *testing.T, replicas ...string) *balancer {
 	}))
 	b.url, b.breakConnections = listener.URL, listener.CloseClientConnections
 	t.Cleanup(func() {
-		listener.CloseClientConnections()
 		listener.Close()
 		transport.CloseIdleConnections()
 		if t.Failed() {

@@ -21,18 +21,18 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 	"testing"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 // rawServer is an MCP server that answers what a test gives it, byte for byte, and remembers what it got.
 type rawServer struct {
 	t        *testing.T
 	name     string
-	listener *httptest.Server
+	listener *servertest.Server
 
 	mu sync.Mutex
 	// answers are the answers to requests of a method; those to other requests are results without members.
@@ -56,12 +56,8 @@ type rawAnswer struct {
 
 func newRawServer(t *testing.T, name string) *rawServer {
 	s := &rawServer{t: t, name: name, answers: map[string]rawAnswer{}, tools: `{"tools":[]}`, got: map[string][]string{}, hold: make(chan struct{})}
-	s.listener = httptest.NewServer(http.HandlerFunc(s.serve))
-	t.Cleanup(func() {
-		close(s.hold)
-		s.listener.CloseClientConnections()
-		s.listener.Close()
-	})
+	s.listener = servertest.New(t, http.HandlerFunc(s.serve))
+	t.Cleanup(func() { close(s.hold) })
 	return s
 }
 

@@ -21,12 +21,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 // fixture is an MCP server of the Go SDK. It does what server-everything does not: it answers with JSON instead of
@@ -65,11 +66,7 @@ func serveFixture(ctx context.Context) *fixture {
 		})
 	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
 		&mcp.StreamableHTTPOptions{JSONResponse: true})
-	listener := httptest.NewServer(handler)
-	DeferCleanup(func() {
-		listener.CloseClientConnections()
-		listener.Close()
-	})
+	listener := servertest.New(GinkgoT(), handler)
 	_, port, err := net.SplitHostPort(listener.Listener.Addr().String())
 	Expect(err).NotTo(HaveOccurred())
 

@@ -21,7 +21,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +28,8 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 var _ = Describe("a second server", func() {
@@ -109,11 +110,7 @@ func serveSecond(ctx context.Context) {
 	mcp.AddTool(server, &mcp.Tool{Name: "whoami"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
 		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "second"}}}, nil, nil
 	})
-	listener := httptest.NewServer(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil))
-	DeferCleanup(func() {
-		listener.CloseClientConnections()
-		listener.Close()
-	})
+	listener := servertest.New(GinkgoT(), mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil))
 	_, port, err := net.SplitHostPort(listener.Listener.Addr().String())
 	Expect(err).NotTo(HaveOccurred())
 	service := fmt.Sprintf(`

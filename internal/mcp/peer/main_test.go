@@ -21,9 +21,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -34,6 +32,7 @@ import (
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -80,8 +79,8 @@ type call struct {
 type replica struct {
 	*Peers
 	logs   *logs
-	port   *httptest.Server
-	client *httptest.Server
+	port   *servertest.Server
+	client *servertest.Server
 	calls  chan call
 	// serve answers requests of peers once they are in calls.
 	serve http.HandlerFunc
@@ -123,20 +122,16 @@ func (p *proxy) set(addresses ...string) {
 // add adds a replica. What is changed in its options is so from the start.
 func (p *proxy) add(t *testing.T, change ...func(*Options)) *replica {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &replica{logs: &logs{}, calls: make(chan call, 10), errors: make(chan error, 10)}
+	r := &replica{port: servertest.NewUnstarted(nil), logs: &logs{}, calls: make(chan call, 10), errors: make(chan error, 10)}
 	o := Options{
-		Self: l.Addr().String(), Keys: func() *session.KeyRing { return p.keys }, Resolve: p.resolve, Limits: config.DefaultLimits(),
+		Self: r.port.Listener.Addr().String(), Keys: func() *session.KeyRing { return p.keys }, Resolve: p.resolve, Limits: config.DefaultLimits(),
 		Log: slog.New(slog.NewTextHandler(r.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, c := range change {
 		c(&o)
 	}
 	r.Peers = New(o)
-	handler := r.Handler(func(w http.ResponseWriter, request *http.Request, backend string) {
+	r.port.Config.Handler = r.Handler(func(w http.ResponseWriter, request *http.Request, backend string) {
 		body, _ := io.ReadAll(request.Body)
 		r.calls <- call{
 			request.Method, request.RequestURI, request.URL.Path, request.Host, backend, string(body), request.Header, FromPeer(request.Context()),
@@ -145,25 +140,23 @@ func (p *proxy) add(t *testing.T, change ...func(*Options)) *replica {
 			r.serve(w, request)
 		}
 	})
-	r.port = &httptest.Server{Listener: l, Config: &http.Server{Handler: handler, ReadHeaderTimeout: patience}}
 	r.port.Start()
-	r.client = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+	r.client = servertest.NewUnstarted(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		body, _ := io.ReadAll(request.Body)
 		if err := r.Forward(w, request, body, "default/tools", r.home); err != nil {
 			r.errors <- err
 			http.Error(w, "served here", http.StatusTeapot)
 		}
 	}))
+	r.client.Start()
 	t.Cleanup(func() {
-		r.client.CloseClientConnections()
 		r.client.Close()
-		r.port.CloseClientConnections()
 		r.port.Close()
 		r.Close()
 	})
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.resolved = append(p.resolved, l.Addr().String())
+	p.resolved = append(p.resolved, r.port.Listener.Addr().String())
 	return r
 }
 

@@ -22,12 +22,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 // endpoint is a server behind a target with several. It speaks one era, and says its name.
@@ -49,11 +49,7 @@ type endpoint struct {
 func newEndpoint(t *testing.T, speaks era, name string, stateless bool) *endpoint {
 	e := &endpoint{speaks: speaks, legacy: newFakeServer(t).withTools(name, "echo"), modern: newFakeModern(t, name)}
 	e.legacy.stateless, e.legacy.lost = stateless, lostAsTypeScript
-	server := httptest.NewServer(http.HandlerFunc(e.serve))
-	t.Cleanup(func() {
-		server.CloseClientConnections()
-		server.Close()
-	})
+	server := servertest.New(t, http.HandlerFunc(e.serve))
 	e.address = server.Listener.Addr().String()
 	return e
 }

@@ -22,7 +22,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strconv"
 	"strings"
@@ -31,17 +30,17 @@ import (
 	"testing"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 // probed is a target whose server answers the probe, and nothing else.
 func probed(t *testing.T, answer http.HandlerFunc) config.Target {
 	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := servertest.New(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		r.Body = io.NopCloser(strings.NewReader(string(body)))
 		answer(w, r)
 	}))
-	t.Cleanup(server.Close)
 	u, _ := url.Parse(server.URL)
 	port, _ := strconv.Atoi(u.Port())
 	return config.Target{

@@ -22,7 +22,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strconv"
@@ -33,13 +32,14 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/mirror"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 // fakeModern is an MCP server of revision 2026-07-28 alone that can be told how to behave. It fails the test if anything is
 // wrong with the headers or the _meta of a request.
 type fakeModern struct {
 	t      *testing.T
-	server *httptest.Server
+	server *servertest.Server
 
 	mu   sync.Mutex
 	seen []seen
@@ -76,11 +76,7 @@ func newFakeModern(t *testing.T, name string) *fakeModern {
 	f.lists["resources/list"] = `{"resultType":"complete","resources":[{"uri":"demo://x","name":"x"}],"ttlMs":60000,"cacheScope":"public"}`
 	f.lists["resources/templates/list"] = `{"resultType":"complete","resourceTemplates":[],"ttlMs":60000,"cacheScope":"public"}`
 	f.withTools("echo")
-	f.server = httptest.NewServer(http.HandlerFunc(f.serve))
-	t.Cleanup(func() {
-		f.server.CloseClientConnections()
-		f.server.Close()
-	})
+	f.server = servertest.New(t, http.HandlerFunc(f.serve))
 	return f
 }
 

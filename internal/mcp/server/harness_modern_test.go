@@ -21,7 +21,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strconv"
@@ -32,13 +31,14 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/mirror"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 // modernServer is an MCP server of revision 2026-07-28 that can be told how to behave. What it gets must be right in every
 // header and in all of _meta.
 type modernServer struct {
 	t      *testing.T
-	server *httptest.Server
+	server *servertest.Server
 
 	mu   sync.Mutex
 	seen []modernSeen
@@ -97,11 +97,7 @@ func newModernServer(t *testing.T) *modernServer {
 		`"capabilities":{"tools":{"listChanged":true},"prompts":{},"resources":{"subscribe":true,"listChanged":true},"logging":{},` +
 		`"tasks":{"list":{}},"extensions":{"io.modelcontextprotocol/tasks":{},"com.example/x":{"b":1,"a":2}}},` +
 		`"instructions":"Be \u0062rief.","ttlMs":0,"cacheScope":"public","_meta":{"io.modelcontextprotocol/serverInfo":` + modernInfo + `}}`}
-	f.server = httptest.NewServer(http.HandlerFunc(f.serve))
-	t.Cleanup(func() {
-		f.server.CloseClientConnections()
-		f.server.Close()
-	})
+	f.server = servertest.New(t, http.HandlerFunc(f.serve))
 	return f
 }
 

@@ -23,7 +23,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strconv"
@@ -35,12 +34,13 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/detached"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 // fakeSSEServer is an MCP server of HTTP+SSE that can be told how to behave.
 type fakeSSEServer struct {
 	t      *testing.T
-	server *httptest.Server
+	server *servertest.Server
 
 	mu    sync.Mutex
 	count int
@@ -93,11 +93,7 @@ type fakeSSEStream struct {
 
 func newFakeSSEServer(t *testing.T) *fakeSSEServer {
 	f := &fakeSSEServer{t: t}
-	f.server = httptest.NewServer(http.HandlerFunc(f.serve))
-	t.Cleanup(func() {
-		f.server.CloseClientConnections()
-		f.server.Close()
-	})
+	f.server = servertest.New(t, http.HandlerFunc(f.serve))
 	return f
 }
 
@@ -281,7 +277,7 @@ func (r reply) message() string {
 }
 
 // newSSEReplicas returns gateways for the same Backend that know each other, with the addresses of their peer ports.
-func newSSEReplicas(t *testing.T, targets []config.Target, count int) (gateways []*gateway, ports []*httptest.Server) {
+func newSSEReplicas(t *testing.T, targets []config.Target, count int) (gateways []*gateway, ports []*servertest.Server) {
 	t.Helper()
 	keys, err := session.NewKeyRing()
 	if err != nil {
@@ -289,12 +285,9 @@ func newSSEReplicas(t *testing.T, targets []config.Target, count int) (gateways 
 	}
 	var addresses []string
 	for range count {
-		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addresses = append(addresses, l.Addr().String())
-		ports = append(ports, &httptest.Server{Listener: l, Config: &http.Server{ReadHeaderTimeout: patience}})
+		port := servertest.NewUnstarted(nil)
+		addresses = append(addresses, port.Listener.Addr().String())
+		ports = append(ports, port)
 	}
 	for i, port := range ports {
 		var peers *peer.Peers
@@ -310,7 +303,6 @@ func newSSEReplicas(t *testing.T, targets []config.Target, count int) (gateways 
 		port.Config.BaseContext = func(net.Listener) context.Context { return streams.Context(context.Background()) }
 		port.Start()
 		t.Cleanup(func() {
-			port.CloseClientConnections()
 			port.Close()
 			ended, cancel := context.WithCancel(context.Background())
 			cancel()

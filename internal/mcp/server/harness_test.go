@@ -26,7 +26,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strconv"
 	"strings"
@@ -40,6 +39,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/detached"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/upstream"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -107,7 +107,7 @@ func newGateway(t *testing.T, targets []config.Target, options ...gatewayOption)
 	o.Upstream = upstream.New(upstream.Options{Limits: o.Limits, AllowLoopback: true, UserAgent: "dynamic-mcp/test"})
 	g.mcp = New(o)
 	g.update(b)
-	listener := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	listener := servertest.NewUnstarted(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.mu.Lock()
 		snapshot := g.snapshot
 		g.mu.Unlock()
@@ -306,7 +306,7 @@ func (s *stream) ended() {
 // fakeServer is an MCP server that can be told how to behave.
 type fakeServer struct {
 	t      *testing.T
-	server *httptest.Server
+	server *servertest.Server
 
 	mu       sync.Mutex
 	sessions map[string]bool
@@ -351,11 +351,7 @@ type message struct {
 
 func newFakeServer(t *testing.T) *fakeServer {
 	f := &fakeServer{t: t, sessions: map[string]bool{}}
-	f.server = httptest.NewServer(http.HandlerFunc(f.serve))
-	t.Cleanup(func() {
-		f.server.CloseClientConnections()
-		f.server.Close()
-	})
+	f.server = servertest.New(t, http.HandlerFunc(f.serve))
 	return f
 }
 

@@ -124,7 +124,6 @@ func TestReplicaThatHeldTheConnectionIsGone(t *testing.T) {
 	id := replicas[0].open()
 	listening := replicas[1].listen(id, nil)
 	replicas[0].mcp.Drain() // Streams are detached from the port.
-	ports[0].CloseClientConnections()
 	ports[0].Close()
 	listening.ended()
 	for i := range 4 {

@@ -21,13 +21,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 // newReplicas returns two replicas of one proxy.
@@ -53,14 +53,11 @@ func newReplicas(t *testing.T, targets []config.Target) (a, b *gateway) {
 		})
 		t.Cleanup(peers.Close)
 		replicas[i] = newGateway(t, targets, withKeys(keys), func(o *Options, _ *config.Backend) { o.Peers = peers })
-		port := httptest.NewUnstartedServer(peers.Handler(replicas[i].mcp.ServePeer))
+		port := servertest.NewUnstarted(peers.Handler(replicas[i].mcp.ServePeer))
 		_ = port.Listener.Close()
 		port.Listener = l
 		port.Start()
-		t.Cleanup(func() {
-			port.CloseClientConnections()
-			port.Close()
-		})
+		t.Cleanup(port.Close)
 	}
 	return replicas[0], replicas[1]
 }

@@ -258,7 +258,6 @@ func TestOtherTargetsAreServedWithoutTheServerOfHTTPSSE(t *testing.T) {
 	if got := g.toolNames(session); !slices.Equal(got, []string{"ask", "echo"}) {
 		t.Errorf("got tools %q", got)
 	}
-	old.server.CloseClientConnections()
 	old.server.Close()
 	old.wantStreams(0)
 	if got := g.callTool(session, "ask"); !strings.Contains(got, `target "old" is unavailable: it refuses connections`) {

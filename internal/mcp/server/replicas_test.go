@@ -29,6 +29,7 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/detached"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/peer"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 // replicated returns two replicas of one proxy: they have the same keys, and reach each other.
@@ -38,10 +39,10 @@ func replicated(t *testing.T, targets []config.Target, options ...gatewayOption)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var ports [2]*httptest.Server
+	var ports [2]*servertest.Server
 	var addresses []string
 	for i := range ports {
-		ports[i] = httptest.NewUnstartedServer(nil)
+		ports[i] = servertest.NewUnstarted(nil)
 		addresses = append(addresses, ports[i].Listener.Addr().String())
 	}
 	var replicas [2]*gateway
@@ -60,7 +61,6 @@ func replicated(t *testing.T, targets []config.Target, options ...gatewayOption)
 		port.Start()
 		t.Cleanup(func() {
 			replicas[i].mcp.Drain()
-			port.CloseClientConnections()
 			port.Close()
 			streams.Shutdown(context.Background())
 		})

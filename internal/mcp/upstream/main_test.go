@@ -21,13 +21,13 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -62,13 +62,9 @@ func compile(t *testing.T, c *Client, target *config.Target) *Target {
 }
 
 // newServer returns a server and its address.
-func newServer(t *testing.T, handle http.HandlerFunc) (*httptest.Server, string) {
+func newServer(t *testing.T, handle http.HandlerFunc) (*servertest.Server, string) {
 	t.Helper()
-	s := httptest.NewServer(handle)
-	t.Cleanup(func() {
-		s.CloseClientConnections()
-		s.Close()
-	})
+	s := servertest.New(t, handle)
 	return s, s.Listener.Addr().String()
 }
 

@@ -29,13 +29,13 @@ import (
 	"log"
 	"math/big"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 // authority signs certificates for servers.
@@ -102,7 +102,7 @@ type tlsServer struct {
 func newTLSServer(t *testing.T, certificate tls.Certificate) *tlsServer {
 	t.Helper()
 	s := &tlsServer{}
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	server := servertest.NewUnstarted(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		s.requests.Add(1)
 		s.host.Store(r.Host)
 	}))
@@ -113,10 +113,7 @@ func newTLSServer(t *testing.T, certificate tls.Certificate) *tlsServer {
 	server.Config.ErrorLog = log.New(new(bytes.Buffer), "", 0)
 	server.StartTLS()
 	server.TLS.Certificates = nil
-	t.Cleanup(func() {
-		server.CloseClientConnections()
-		server.Close()
-	})
+	t.Cleanup(server.Close)
 	s.address = server.Listener.Addr().String()
 	return s
 }
