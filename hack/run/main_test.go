@@ -37,6 +37,8 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	. "github.com/onsi/gomega"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 const (
@@ -97,11 +99,7 @@ func start(t *testing.T, ports ...int) *running {
 	t.Helper()
 	g := NewWithT(t)
 	for len(ports) < 3 {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		g.Expect(err).NotTo(HaveOccurred())
-		defer func() { _ = listener.Close() }()
-		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
-		g.Expect(listener.Close()).To(Succeed())
+		ports = append(ports, servertest.FreePort("127.0.0.1"))
 	}
 	r := &running{ports: ports, dir: t.TempDir(), ended: make(chan error, 1)}
 	r.cmd = exec.Command(filepath.Join(programs, "run-samples"), "--bin", programs, "--dir", r.dir,

@@ -44,6 +44,7 @@ import (
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/certs"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/validate"
 	webhookv1alpha1 "github.com/dynamic-mcp/dynamic-mcp/internal/webhook/v1alpha1"
 )
@@ -73,7 +74,7 @@ func startReplica(time *clock) *replica {
 	rotator := certs.New(certs.Options{
 		Secret: secretKey, Configuration: configurationName, Now: time.now, Labels: map[string]string{"made-by": "test"},
 	})
-	port := freePort()
+	port := servertest.FreePort("127.0.0.1")
 	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
 		Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"},
 		WebhookServer: webhook.NewServer(webhook.Options{
@@ -98,14 +99,6 @@ func startReplica(time *clock) *replica {
 }
 
 func (r *replica) ready() error { return r.rotator.Ready(nil) }
-
-func freePort() int {
-	GinkgoHelper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	Expect(err).NotTo(HaveOccurred())
-	defer func() { Expect(listener.Close()).To(Succeed()) }()
-	return listener.Addr().(*net.TCPAddr).Port
-}
 
 // balance listens on an address and hands connections to replicas in turn, as a Service does. It hands nothing to a
 // replica that does not listen.

@@ -98,7 +98,7 @@ func TestAdminEndpoint(t *testing.T) {
 func TestConfigDump(t *testing.T) {
 	p := newPlane(t)
 	get := serveAdminOf(p)
-	port := freePorts(t, 1)[0]
+	port := freePorts(1)[0]
 	c := configOf(7, []config.Target{
 		{Name: "first", Service: "a", Protocol: config.StreamableHTTP, Host: "a", Port: 443, Path: "/", Endpoints: []string{"10.0.0.1:443"},
 			TLS: &config.TLS{ServerName: "a.example.com"}},

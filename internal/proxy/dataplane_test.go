@@ -36,7 +36,7 @@ func TestApplyServes(t *testing.T) {
 	if err := p.ready(0); err == nil || err.Error() != "no configuration yet" {
 		t.Errorf("before the first configuration: %v", err)
 	}
-	ports := freePorts(t, 2)
+	ports := freePorts(2)
 	if err := p.apply(configOf(3, nil, listenerOn(ports[0], "", toolsBackend), listenerOn(ports[1], "", toolsBackend))); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestReadyByGeneration(t *testing.T) {
 
 func TestPortInUse(t *testing.T) {
 	p := newPlane(t)
-	ports := freePorts(t, 2)
+	ports := freePorts(2)
 	taken := occupy(t, ports[0])
 	c := configOf(1, nil, listenerOn(ports[0], "", toolsBackend), listenerOn(ports[1], "", toolsBackend))
 	err := p.apply(c)
@@ -97,7 +97,7 @@ func TestPortInUse(t *testing.T) {
 
 func TestWhatCantBeCompiledChangesNothing(t *testing.T) {
 	p := newPlane(t)
-	ports := freePorts(t, 2)
+	ports := freePorts(2)
 	if err := p.apply(configOf(1, nil, listenerOn(ports[0], "", toolsBackend))); err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestWhatCantBeCompiledChangesNothing(t *testing.T) {
 
 func TestServe(t *testing.T) {
 	p := newPlane(t)
-	port := freePorts(t, 1)[0]
+	port := freePorts(1)[0]
 	listener := listenerOn(port, "", toolsBackend)
 	rule := func(path string, backends ...httproute.Backend) {
 		listener.Routes[0].Rules = append(listener.Routes[0].Rules, httproute.Rule{
@@ -170,7 +170,7 @@ func TestServe(t *testing.T) {
 
 func TestWeights(t *testing.T) {
 	p := newPlane(t)
-	port := freePorts(t, 1)[0]
+	port := freePorts(1)[0]
 	// A broken reference gets its share of the requests: it is not left to the others.
 	c := configOf(1, nil, listenerOn(port, "", toolsBackend, httproute.Backend{Invalid: "x", Weight: 1}, httproute.Backend{MCP: "default/never"}))
 	if err := p.apply(c); err != nil {
@@ -191,7 +191,7 @@ func TestWeights(t *testing.T) {
 
 func TestOriginAndHostOfListeners(t *testing.T) {
 	p := newPlane(t)
-	ports := freePorts(t, 2)
+	ports := freePorts(2)
 	withRoute := listenerOn(ports[0], "*.wild.example.com", toolsBackend)
 	withRoute.Routes[0].Hostnames = []string{"route.wild.example.com", "elsewhere.example.org"}
 	c := configOf(1, nil, listenerOn(ports[0], "MCP.example.com", toolsBackend), withRoute,
@@ -244,7 +244,7 @@ func TestOriginAndHostOfListeners(t *testing.T) {
 func TestRemovedPort(t *testing.T) {
 	p := newPlane(t)
 	m := newMCPServer(t)
-	ports := freePorts(t, 2)
+	ports := freePorts(2)
 	both := configOf(1, m.targets, listenerOn(ports[0], "", toolsBackend), listenerOn(ports[1], "", toolsBackend))
 	if err := p.apply(both); err != nil {
 		t.Fatal(err)
@@ -273,7 +273,7 @@ func TestRemovedPort(t *testing.T) {
 
 func TestGatewayGone(t *testing.T) {
 	p := newPlane(t)
-	port := freePorts(t, 1)[0]
+	port := freePorts(1)[0]
 	if err := p.apply(configOf(1, nil, listenerOn(port, "", toolsBackend))); err != nil {
 		t.Fatal(err)
 	}
@@ -299,7 +299,7 @@ func TestDrain(t *testing.T) {
 	t.Run("streams end and calls go on", func(t *testing.T) {
 		p := newPlane(t)
 		m := newMCPServer(t)
-		port := freePorts(t, 1)[0]
+		port := freePorts(1)[0]
 		if err := p.apply(configOf(1, m.targets, listenerOn(port, "", toolsBackend))); err != nil {
 			t.Fatal(err)
 		}
@@ -330,7 +330,7 @@ func TestDrain(t *testing.T) {
 	t.Run("what does not end in time is cut off", func(t *testing.T) {
 		p := newPlane(t)
 		m := newMCPServer(t)
-		port := freePorts(t, 1)[0]
+		port := freePorts(1)[0]
 		if err := p.apply(configOf(1, m.targets, listenerOn(port, "", toolsBackend))); err != nil {
 			t.Fatal(err)
 		}
@@ -343,7 +343,7 @@ func TestDrain(t *testing.T) {
 	t.Run("a removed port does not hold it up", func(t *testing.T) {
 		p := newPlane(t)
 		m := newMCPServer(t)
-		port := freePorts(t, 1)[0]
+		port := freePorts(1)[0]
 		if err := p.apply(configOf(1, m.targets, listenerOn(port, "", toolsBackend))); err != nil {
 			t.Fatal(err)
 		}
@@ -359,7 +359,7 @@ func TestDrain(t *testing.T) {
 	})
 	t.Run("nothing is bound or reported afterwards", func(t *testing.T) {
 		p := newPlane(t)
-		port := freePorts(t, 1)[0]
+		port := freePorts(1)[0]
 		p.drain(time.Second)
 		_ = p.apply(configOf(1, nil, listenerOn(port, "", toolsBackend)))
 		if _, err := p.do(http.MethodPost, port, "/mcp", initialize, nil); err == nil {
@@ -373,7 +373,7 @@ func TestDrain(t *testing.T) {
 
 func TestLeavingProxyServesOnAndHasClientsConnectAnew(t *testing.T) {
 	p := newPlane(t)
-	port := freePorts(t, 1)[0]
+	port := freePorts(1)[0]
 	if err := p.apply(configOf(1, nil, listenerOn(port, "", toolsBackend))); err != nil {
 		t.Fatal(err)
 	}
@@ -421,7 +421,7 @@ func TestPortsOfBindAddress(t *testing.T) {
 			break
 		}
 		p.bind = bind
-		port := freePorts(t, 1)[0]
+		port := freePorts(1)[0]
 		if err := p.apply(configOf(1, nil, listenerOn(port, "", toolsBackend))); err != nil {
 			t.Errorf("%q: %v", bind, err)
 		}

@@ -115,7 +115,7 @@ type replicaSet struct {
 
 func newReplicaSet(t *testing.T, keys *session.KeyRing) *replicaSet {
 	t.Helper()
-	s := &replicaSet{t: t, ports: freePorts(t, 2), failures: make(chan string, 1000)}
+	s := &replicaSet{t: t, ports: freePorts(2), failures: make(chan string, 1000)}
 	targets := newStatefulServer(t)
 	for i := range s.replicas {
 		s.replicas[i] = newPlane(t)

@@ -227,13 +227,10 @@ func (p *plane) listenTo(port int32, session string) <-chan struct{} {
 }
 
 // freePorts returns ports at which nobody listens.
-func freePorts(t *testing.T, count int) []int32 {
-	t.Helper()
+func freePorts(count int) []int32 {
 	ports := make([]int32, count)
 	for i := range ports {
-		l := occupy(t, 0)
-		defer func() { _ = l.Close() }()
-		ports[i] = int32(l.Addr().(*net.TCPAddr).Port)
+		ports[i] = int32(servertest.FreePort("127.0.0.1"))
 	}
 	return ports
 }

@@ -116,7 +116,7 @@ func TestPeersAreServedUntilTheEndOfDraining(t *testing.T) {
 	p := newPlane(t)
 	other, address := listenForPeers(t, p)
 	m := newMCPServer(t)
-	port := freePorts(t, 1)[0]
+	port := freePorts(1)[0]
 	if err := p.apply(configOf(1, m.targets, listenerOn(port, "", toolsBackend))); err != nil {
 		t.Fatal(err)
 	}

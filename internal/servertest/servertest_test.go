@@ -20,6 +20,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -85,4 +86,25 @@ func TestCloseEndsRequestsOfClientsThatComeBack(t *testing.T) {
 	}
 	clients.Wait()
 	transport.CloseIdleConnections()
+}
+
+func TestFreePortIsNobodys(t *testing.T) {
+	given := map[int]bool{}
+	for _, port := range append(FreePorts(20), FreePort("127.0.0.2")) {
+		if given[port] {
+			t.Errorf("port %d was given twice", port)
+		}
+		given[port] = true
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			t.Errorf("port %d: %v", port, err)
+			continue
+		}
+		t.Cleanup(func() { _ = l.Close() })
+	}
+	// The ports after those are taken now, or not: they are passed over.
+	nextPort.Store(nextPort.Load() - 21)
+	if port := FreePort("127.0.0.1"); given[port] {
+		t.Errorf("port %d is given though it is taken", port)
+	}
 }

@@ -222,21 +222,6 @@ func (c *client) call(t *testing.T, tool string) string {
 	return result.Content[0].(*mcp.TextContent).Text
 }
 
-// freePorts returns ports at which nobody listens.
-func freePorts(t *testing.T, count int) []int {
-	t.Helper()
-	ports := make([]int, count)
-	for i := range ports {
-		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
-	}
-	return ports
-}
-
 // get returns the status and the body of an answer.
 func get(t *testing.T, url string) (int, string) {
 	t.Helper()

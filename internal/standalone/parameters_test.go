@@ -23,6 +23,8 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 // parametersOf are GatewayParameters "p" with a spec.
@@ -61,7 +63,7 @@ func originStatus(t *testing.T, url, origin string) int {
 
 func TestParametersHoldInPlaceOfOptions(t *testing.T) {
 	g := NewWithT(t)
-	ports := freePorts(t, 2)
+	ports := servertest.FreePorts(2)
 	directory := t.TempDir()
 	write(t, directory, "tools.yaml", toolsBackend+"---"+serviceAt("one", "enabled", mcpServer(t, "one")))
 	write(t, directory, "other.yaml", gatewayOn("other", ports[1]))
@@ -81,7 +83,7 @@ func TestParametersHoldInPlaceOfOptions(t *testing.T) {
 
 func TestSessionsOutliveAChangeOfParameters(t *testing.T) {
 	g := NewWithT(t)
-	port := freePorts(t, 1)[0]
+	port := servertest.FreePort("127.0.0.1")
 	directory := t.TempDir()
 	write(t, directory, "all.yaml", withParameters(gatewayOn("gw", port))+"---"+toolsBackend+"---"+
 		serviceAt("one", "enabled", mcpServer(t, "one")))

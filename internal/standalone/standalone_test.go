@@ -28,12 +28,13 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/session"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 func TestAnEditReachesConnectedClients(t *testing.T) {
 	g := NewWithT(t)
 	one, two := mcpServer(t, "one", "same"), mcpServer(t, "same", "two")
-	port := freePorts(t, 1)[0]
+	port := servertest.FreePort("127.0.0.1")
 	directory := t.TempDir()
 	write(t, directory, "gateway.yaml", gatewayOn("gw", port)+"---"+toolsBackend)
 	write(t, directory, "one.yaml", serviceAt("one", "enabled", one))
@@ -62,7 +63,7 @@ func TestAnEditReachesConnectedClients(t *testing.T) {
 
 func TestABadEditChangesNothing(t *testing.T) {
 	g := NewWithT(t)
-	port := freePorts(t, 1)[0]
+	port := servertest.FreePort("127.0.0.1")
 	directory := t.TempDir()
 	write(t, directory, "gateway.yaml", gatewayOn("gw", port)+"---"+toolsBackend)
 	write(t, directory, "one.yaml", serviceAt("one", "enabled", mcpServer(t, "one")))
@@ -126,7 +127,7 @@ func TestFilesWithErrorsAreNotServedAtAll(t *testing.T) {
 
 func TestAPortThatIsTaken(t *testing.T) {
 	g := NewWithT(t)
-	ports := freePorts(t, 2)
+	ports := servertest.FreePorts(2)
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", ports[0]))
 	g.Expect(err).NotTo(HaveOccurred())
 	defer func() { _ = taken.Close() }()
@@ -148,7 +149,7 @@ func TestAPortThatIsTaken(t *testing.T) {
 
 func TestSeveralGateways(t *testing.T) {
 	g := NewWithT(t)
-	ports := freePorts(t, 3)
+	ports := servertest.FreePorts(3)
 	url := func(i int) string { return fmt.Sprintf("http://127.0.0.1:%d/mcp", ports[i]) }
 	directory := t.TempDir()
 	write(t, directory, "a.yaml", gatewayOn("a", ports[0]))
@@ -199,7 +200,7 @@ const (
 func TestInstancesWithOneKeyFileServeEachOthersSessions(t *testing.T) {
 	g := NewWithT(t)
 	server := mcpServer(t, "one")
-	ports := freePorts(t, 2)
+	ports := servertest.FreePorts(2)
 	keys := filepath.Join(t.TempDir(), "keys.json")
 	var urls []string
 	for _, port := range ports {
@@ -232,7 +233,7 @@ func TestInstancesWithOneKeyFileServeEachOthersSessions(t *testing.T) {
 
 func TestSessionsOutliveKeysThatRotateByHand(t *testing.T) {
 	g := NewWithT(t)
-	ports := freePorts(t, 2)
+	ports := servertest.FreePorts(2)
 	directory, keys := t.TempDir(), filepath.Join(t.TempDir(), "keys.json")
 	ring, err := session.NewKeyRing()
 	g.Expect(err).NotTo(HaveOccurred())
@@ -265,7 +266,7 @@ func TestSessionsOutliveKeysThatRotateByHand(t *testing.T) {
 
 func TestKeysThatCantBeReadStay(t *testing.T) {
 	g := NewWithT(t)
-	port := freePorts(t, 1)[0]
+	port := servertest.FreePort("127.0.0.1")
 	directory, keys := t.TempDir(), filepath.Join(t.TempDir(), "keys.json")
 	write(t, directory, "all.yaml", gatewayOn("gw", port)+"---"+toolsBackend+"---"+serviceAt("one", "enabled", mcpServer(t, "one")))
 	i := start(t, directory, func(o *Options) { o.SessionKeyFile = keys })

@@ -23,7 +23,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -35,6 +34,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 	"github.com/dynamic-mcp/dynamic-mcp/test/bench/compare"
 	"github.com/dynamic-mcp/dynamic-mcp/test/bench/wire"
 )
@@ -49,26 +49,11 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// freePorts returns ports of 127.0.0.1 that nobody listens on.
-func freePorts(t *testing.T, n int) []int {
-	t.Helper()
-	var ports []int
-	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = listener.Close() }()
-		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
-}
-
 // suite writes a suite with targets that are all this program: good ones, one that lies, one that is legacy only, and one that
 // is not installed.
 func suite(t *testing.T) string {
 	t.Helper()
-	p := freePorts(t, 7)
+	p := servertest.FreePorts(7)
 	url := func(port int) string { return fmt.Sprintf("http://127.0.0.1:%d/mcp", port) }
 	own := func(command string, port int, more ...string) []string {
 		return append([]string{"${BENCH}", command, "-address", fmt.Sprintf("127.0.0.1:%d", port)}, more...)

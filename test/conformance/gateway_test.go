@@ -31,8 +31,8 @@ import (
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/manifests"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/standalone"
-	"github.com/dynamic-mcp/dynamic-mcp/test/node"
 )
 
 // patience is how long something that must happen may take.
@@ -56,10 +56,7 @@ type gateway struct {
 
 // startGateway serves the MCP server at an address of this machine. Whoever starts it closes it.
 func startGateway(kind targetKind, server string) (*gateway, error) {
-	port, err := node.FreePort()
-	if err != nil {
-		return nil, err
-	}
+	port := servertest.FreePort("127.0.0.1")
 	folder, err := os.MkdirTemp("", "conformance-manifests-")
 	if err != nil {
 		return nil, err

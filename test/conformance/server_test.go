@@ -25,6 +25,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 	"github.com/dynamic-mcp/dynamic-mcp/test/node"
 )
 
@@ -118,10 +119,7 @@ const untilStdinEnds = `"$0" "$@" & trap "kill $!" EXIT; cat >/dev/null`
 // startEverythingServer starts the Go SDK's everything-server and returns its URL once it accepts connections.
 func startEverythingServer(t *testing.T, program string, speaks era) string {
 	t.Helper()
-	port, err := node.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
+	port := servertest.FreePort("127.0.0.1")
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	// With sessions it serves the legacy revisions only.
 	command := exec.Command("sh", "-c", untilStdinEnds, program,

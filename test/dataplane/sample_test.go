@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +30,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 // sample is an MCP server made with the Go SDK. It says its name in all that it answers.
@@ -63,7 +65,7 @@ func newOldSample(t *testing.T, name string) *sample {
 
 func startSample(s *sample) *sample {
 	s.t.Helper()
-	s.address = "127.0.0.1:0"
+	s.address = net.JoinHostPort("127.0.0.1", strconv.Itoa(servertest.FreePort("127.0.0.1"))) // It comes back there.
 	s.cancelled, s.waiting = make(chan string, 100), make(chan string, 100)
 	s.start()
 	s.t.Cleanup(s.kill)

@@ -29,7 +29,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"github.com/dynamic-mcp/dynamic-mcp/test/node"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 // TestTwoStandaloneInstances: two processes that share the file with the session keys, and read the same manifests, serve
@@ -60,25 +60,12 @@ func TestTwoStandaloneInstances(t *testing.T) {
 // startStandalone starts an instance with a Gateway of its own, and returns the Gateway's URL once it is served.
 func startStandalone(t *testing.T, binary, keys, folder string) string {
 	t.Helper()
-	for range 5 {
-		port, err := node.FreePort()
-		if err != nil {
-			t.Fatal(err)
-		}
-		url := "http://127.0.0.1:" + strconv.Itoa(port)
-		output := runStandalone(t, binary, keys, folder, port)
-		NewWithT(t).Eventually(output.String).WithTimeout(patience).Should(Or(
-			ContainSubstring(url+"/mcp "), ContainSubstring(portTaken)), "the table of what is served")
-		if !strings.Contains(output.String(), portTaken) {
-			return url
-		}
-	}
-	t.Fatal("free ports are always taken by others")
-	return ""
+	port := servertest.FreePort("127.0.0.1")
+	url := "http://127.0.0.1:" + strconv.Itoa(port)
+	output := runStandalone(t, binary, keys, folder, port)
+	NewWithT(t).Eventually(output.String).WithTimeout(patience).Should(ContainSubstring(url+"/mcp "), "the table of what is served")
+	return url
 }
-
-// portTaken is what an instance says, and ends, whose port somebody took since it was found to be free.
-const portTaken = "address already in use"
 
 func runStandalone(t *testing.T, binary, keys, folder string, port int) *lockedBuffer {
 	t.Helper()
@@ -92,7 +79,7 @@ func runStandalone(t *testing.T, binary, keys, folder string, port int) *lockedB
 	}
 	t.Cleanup(func() {
 		_ = command.Process.Signal(syscall.SIGTERM)
-		if err := command.Wait(); err != nil && !strings.Contains(output.String(), portTaken) {
+		if err := command.Wait(); err != nil {
 			t.Errorf("standalone: %v", err)
 		}
 		if t.Failed() {

@@ -21,7 +21,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -42,6 +41,7 @@ import (
 	mcpconfig "github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/provision"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/proxy"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 // clusterScoped are the resources among the manager's that have no namespace.
@@ -76,7 +76,7 @@ var _ = Describe("A manager that watches two namespaces", Ordered, func() {
 		startManager(user.Config(), first, second)
 
 		gateway = gatewayOf(first, "tools")
-		gateway.Spec.Listeners[0].Port = freePort()
+		gateway.Spec.Listeners[0].Port = int32(servertest.FreePort("127.0.0.1"))
 		gateway.Spec.Listeners[0].AllowedRoutes = &gatewayv1.AllowedRoutes{Namespaces: &gatewayv1.RouteNamespaces{
 			From: new(gatewayv1.NamespacesFromSelector), Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"of": second}},
 		}}
@@ -193,12 +193,4 @@ func installRightsFor(admin client.Client, namespaces ...string) {
 	for _, object := range objects {
 		Expect(admin.Create(ctx, object)).To(Succeed())
 	}
-}
-
-func freePort() int32 {
-	GinkgoHelper()
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	Expect(err).NotTo(HaveOccurred())
-	defer func() { _ = listener.Close() }()
-	return int32(listener.Addr().(*net.TCPAddr).Port)
 }

@@ -34,6 +34,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 // walkthroughPort is the port of the walkthrough's Gateway, which is applied unchanged.
@@ -80,7 +82,7 @@ func newManager(binary string, api *apiServer) *managerProcess {
 		logFile:      filepath.Join(artifacts, "manager.log"),
 		binary:       binary,
 	}
-	probes := net.JoinHostPort(m.proxyAddress, freePort(m.proxyAddress))
+	probes := net.JoinHostPort(m.proxyAddress, strconv.Itoa(servertest.FreePort(m.proxyAddress)))
 	m.ready = "http://" + probes + "/readyz"
 	m.args = []string{
 		"manager",

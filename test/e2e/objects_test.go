@@ -18,7 +18,6 @@ package e2e
 
 import (
 	"context"
-	"net"
 	"strconv"
 	"strings"
 
@@ -141,16 +140,6 @@ func expectNoSecretOfGateway(ctx context.Context, namespace, gateway string) {
 
 // fields splits a line of kubectl's table.
 func fields(line string) []string { return strings.Fields(line) }
-
-func freePort(address string) string {
-	GinkgoHelper()
-	listener, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
-	Expect(err).NotTo(HaveOccurred())
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	Expect(err).NotTo(HaveOccurred())
-	Expect(listener.Close()).To(Succeed())
-	return port
-}
 
 func toNumber(port string) int64 {
 	GinkgoHelper()

@@ -20,12 +20,15 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"strconv"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
+
+	"github.com/dynamic-mcp/dynamic-mcp/internal/servertest"
 )
 
 // manifests returns the objects of one of the walkthrough's files.
@@ -162,7 +165,7 @@ var _ = Describe("the walkthrough", func() {
 // walkthroughIn returns the walkthrough's manifests for another namespace, and the port of their Gateway there.
 func walkthroughIn(namespace string) (manifest, port string) {
 	GinkgoHelper()
-	port = freePort(manager.proxyAddress)
+	port = strconv.Itoa(servertest.FreePort(manager.proxyAddress))
 	var all []*unstructured.Unstructured
 	for _, file := range []string{"mcp-server.yaml", "backend.yaml", "gateway.yaml", "httproute.yaml"} {
 		all = append(all, manifests(file)...)

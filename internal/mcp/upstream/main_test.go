@@ -21,6 +21,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -71,9 +72,7 @@ func newServer(t *testing.T, handle http.HandlerFunc) (*servertest.Server, strin
 // refusing returns an address at which nobody listens.
 func refusing(t *testing.T) string {
 	t.Helper()
-	l := listen(t)
-	_ = l.Close()
-	return l.Addr().String()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(servertest.FreePort("127.0.0.1")))
 }
 
 func listen(t *testing.T) net.Listener {
