@@ -251,9 +251,9 @@ func (l *listening) sessionLost(ctx context.Context, t *target, us upstreamSessi
 	l.setOwnHeaders(header, us)
 	ctx, cancel := context.WithTimeoutCause(ctx, l.limits.ListTimeout, errors.New("it did not answer ping in time"))
 	defer cancel()
+	body := append(append([]byte(`{"jsonrpc":"2.0","id":`), l.ownID()...), `,"method":"ping"}`...)
 	response, _, err := l.do(ctx, &upstreamCall{
-		target: t, session: l.session, upstream: us, method: http.MethodPost, header: header,
-		body: []byte(`{"jsonrpc":"2.0","id":"ping","method":"ping"}`),
+		target: t, session: l.session, upstream: us, method: http.MethodPost, header: header, body: body,
 	})
 	if err != nil {
 		return false, err
@@ -272,6 +272,8 @@ func (l *listening) relayEvents(now *targetNow, us upstreamSession, name string,
 		owner.audience = l.modern.audience
 	}
 	replayed := *lastEvent != ""
+	// Only a client that itself comes back may have missed an answer: another connection may have broken off as well.
+	mayMiss := name != standingStream || l.last == session.EventID{Service: now.target.hash, Stream: name, ID: *lastEvent}
 	var event sse.Event
 	for {
 		if err := events.Next(&event); err != nil {
@@ -285,7 +287,7 @@ func (l *listening) relayEvents(now *targetNow, us upstreamSession, name string,
 			continue
 		}
 		if replayed && event.IsMessage() && len(event.Data) > 0 &&
-			(m.Kind == jsonrpc.Invalid || m.Kind == jsonrpc.Response && name == standingStream) {
+			(m.Kind == jsonrpc.Invalid || m.Kind == jsonrpc.Response && (!mayMiss || isOwnID(event.Data, m.ID))) {
 			// Servers that replay more than a stream had send what is no message, and answers that were given already.
 			continue
 		}
