@@ -291,6 +291,9 @@ func (l *listening) relayEvents(now *targetNow, us upstreamSession, name string,
 			// Servers that replay more than a stream had send what is no message, and answers that were given already.
 			continue
 		}
+		if m.Kind == jsonrpc.Response {
+			event.Data = owner.renameResumed(event.Data, m.Result)
+		}
 		if err := l.deliver(&event); err != nil {
 			return err
 		}

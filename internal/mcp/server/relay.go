@@ -58,16 +58,22 @@ func (x *exchange) relayBody(ctx context.Context, t *target, response *http.Resp
 		x.fail(unavailable(t.Name, "its answer is larger than "+strconv.FormatInt(limit, 10)+" bytes"))
 		return
 	}
-	x.w.Header()["Content-Type"] = response.Header["Content-Type"]
-	if x.reads() {
+	n := response.ContentLength
+	small := n >= 0 && n <= wholeAnswer
+	if x.reads() || !small && x.mayLink() {
 		x.relayRead(ctx, t, response)
 		return
 	}
-	if n := response.ContentLength; n >= 0 && n <= wholeAnswer {
+	x.w.Header()["Content-Type"] = response.Header["Content-Type"]
+	if small {
 		buffer := buffers.Get().(*[wholeAnswer]byte)
 		defer buffers.Put(buffer)
 		if _, err := io.ReadFull(response.Body, buffer[:n]); err != nil {
 			x.failBrokenOff(ctx, t)
+			return
+		}
+		if x.hasLinks(buffer[:n]) {
+			x.giveRead(t, response, buffer[:n])
 			return
 		}
 		x.w.Header()["Content-Length"] = []string{strconv.FormatInt(n, 10)}
@@ -75,14 +81,14 @@ func (x *exchange) relayBody(ctx context.Context, t *target, response *http.Resp
 		_, _ = x.w.Write(buffer[:n])
 		return
 	}
-	if response.ContentLength >= 0 {
-		x.w.Header()["Content-Length"] = []string{strconv.FormatInt(response.ContentLength, 10)}
+	if n >= 0 {
+		x.w.Header()["Content-Length"] = []string{strconv.FormatInt(n, 10)}
 	}
 	x.w.WriteHeader(http.StatusOK)
 	buffer := buffers.Get().(*[wholeAnswer]byte)
 	defer buffers.Put(buffer)
-	n, err := x.copyTo(x.w, io.LimitReader(response.Body, limit+1), buffer[:])
-	if err != nil || n > limit {
+	copied, err := x.copyTo(x.w, io.LimitReader(response.Body, limit+1), buffer[:])
+	if err != nil || copied > limit {
 		x.observed.Result(telemetry.Unavailable)
 		// The client has part of an answer; a broken connection tells it so.
 		panic(http.ErrAbortHandler)
@@ -106,6 +112,11 @@ func (x *exchange) relayRead(ctx context.Context, t *target, response *http.Resp
 		x.fail(unavailable(t.Name, "its answer is larger than "+strconv.FormatInt(x.limits.MaxMessage, 10)+" bytes"))
 		return
 	}
+	x.giveRead(t, response, body)
+}
+
+// giveRead hands on the body of an answer that has been read.
+func (x *exchange) giveRead(t *target, response *http.Response, body []byte) {
 	var m jsonrpc.Message
 	if jsonrpc.Scan(body, &m) == nil {
 		body = x.readResult(t, body, m.Result)
@@ -120,6 +131,9 @@ func (x *exchange) readResult(t *target, answer []byte, result jsonrpc.Span) []b
 	}
 	if x.rewrite != nil {
 		return jsonrpc.Splice(nil, answer, jsonrpc.Edit{Span: result, New: x.rewrite(result.Of(answer))})
+	}
+	if x.hasLinks(answer) {
+		return x.renameLinks(t, answer, result)
 	}
 	x.noteListed(t, result.Of(answer))
 	return answer
@@ -250,7 +264,7 @@ func (x *exchange) relayStream(
 			if m.Kind == jsonrpc.Response && sameID(event.Data, m.ID, x.id()) {
 				answered = true
 				watch.answered()
-				if x.reads() {
+				if x.reads() || x.hasLinks(event.Data) {
 					event.Data = x.readResult(t, event.Data, m.Result)
 				}
 			}
