@@ -407,3 +407,31 @@ func TestSessionsForgetTheOldestWhenTheyWeighTooMuch(t *testing.T) {
 	s.end(second.SID)
 	same(t, s.weight, 0)
 }
+
+func TestCallThatIsCancelledWhileItsServerIsLookedForReachesNone(t *testing.T) {
+	server, slow := newFakeServer(t).withTools("A", "delete"), newFakeServer(t).withTools("B", "echo")
+	asked, listed := make(chan struct{}, 1), make(chan struct{})
+	slow.set(func() {
+		slow.answer = func(w http.ResponseWriter, r *http.Request, m *message) {
+			asked <- struct{}{}
+			<-listed
+			slow.answerLists(w, r, m)
+		}
+	})
+	g := newGateway(t, []config.Target{server.named("a"), slow.named("b")}, withLimits(func(l *config.Limits) { l.StragglerTimeout = patience }))
+	id := g.open()
+	answered := make(chan reply, 1)
+	go func() {
+		answered <- g.do(call{body: `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"delete"}}`, session: id})
+	}()
+	<-asked
+	if got := g.do(call{body: `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}`, session: id}); got.status != http.StatusAccepted {
+		t.Errorf("got %d", got.status)
+	}
+	close(listed)
+	if got := <-answered; got.header.Get("Content-Type") != "text/event-stream" || strings.Contains(got.body, "data:") {
+		t.Errorf("got %v %s", got.header, got.body)
+	}
+	same(t, len(server.requests(toolCall)), 0)
+	same(t, g.callTool(id, "delete"), "A "+params("delete"))
+}
