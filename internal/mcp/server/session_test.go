@@ -374,6 +374,26 @@ func TestSessionEndsWithItsLifetime(t *testing.T) {
 	})
 }
 
+// Servers of both eras may have one status for methods that they don't know.
+func TestMethodThatIsNotFoundIsNoSessionThatIsLost(t *testing.T) {
+	server := newFakeServer(t)
+	g := newGateway(t, server.targets())
+	id := g.open()
+	const refusal = `{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"Method not found"}}`
+	server.set(func() {
+		server.answer = func(w http.ResponseWriter, _ *http.Request, _ *message) {
+			contentJSON(w).WriteHeader(http.StatusNotFound)
+			_, _ = w.Write([]byte(refusal))
+		}
+	})
+	got := g.do(call{session: id, body: `{"jsonrpc":"2.0","id":1,"method":"vendor/unknown"}`})
+	if got.status != http.StatusOK || got.body != refusal {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	same(t, len(server.requests("initialize")), 1)
+	same(t, len(server.requests("vendor/unknown")), 1)
+}
+
 func TestCallThatAServerHasTakenIsNotSentTwice(t *testing.T) {
 	server := newFakeServer(t)
 	g := newGateway(t, server.targets())
