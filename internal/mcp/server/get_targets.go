@@ -221,7 +221,7 @@ func (l *listening) relayFrom(
 	case response.StatusCode == http.StatusOK && isEventStream(response.Header):
 	case response.StatusCode == http.StatusMethodNotAllowed:
 		return errNoStream
-	case us.id != "" && isLost(response):
+	case us.id != "" && (response.StatusCode == http.StatusNotFound || isLost(response)):
 		watch.stop()
 		// Servers that have no streams answer so as well.
 		lost, err := l.sessionLost(ctx, t, us)
