@@ -17,6 +17,7 @@ limitations under the License.
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -151,6 +152,47 @@ func TestClientResumesAStreamOfACall(t *testing.T) {
 	})
 }
 
+// As server-everything replays: all that it has sent since, on whichever stream, and what is no message.
+func TestAnswersThatAServerReplaysReachTheClientThatComesBack(t *testing.T) {
+	const answer = `{"jsonrpc":"2.0","id":7,"result":{"missed":true}}`
+	server := newFakeServer(t).withTools("A", "echo")
+	var own string
+	server.answer = func(w http.ResponseWriter, _ *http.Request, m *message) {
+		own = string(m.ID)
+		_, _ = fmt.Fprintf(contentJSON(w), `{"jsonrpc":"2.0","id":%s,"result":{"tools":[]}}`, own)
+	}
+	var replays atomic.Int32
+	server.get = func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Last-Event-Id") == "" {
+			speaking("id: e1\ndata: "+notification)(w, r)
+			return
+		}
+		write := events(w)
+		write("id: e2\ndata: {}\n\n")
+		write("id: e3\ndata: {\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{\"tools\":[]}}\n\n", own)
+		write("id: e4\ndata: %s\n\n", answer)
+		write("id: e5\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"after/%s\"}\n\n", r.Header.Get("Last-Event-Id"))
+		if replays.Add(1) > 1 {
+			<-r.Context().Done()
+		}
+	}
+	other := newFakeServer(t)
+	g := newGateway(t, []config.Target{server.named("a"), other.named("b")})
+	id := g.open()
+	g.do(call{body: listBody, session: id}) // By requests of the gateway's own.
+	s := g.listen(id, nil)
+	s.next()
+	event := <-s.ids
+	s.close()
+	resumed := g.listen(id, map[string]string{"Last-Event-Id": event})
+	for _, want := range []string{answer, `{"jsonrpc":"2.0","method":"after/e1"}`} {
+		same(t, resumed.next(), want)
+	}
+	// When it is the server that broke off, answers have come, or failed, where they were waited for.
+	same(t, resumed.next(), `{"jsonrpc":"2.0","method":"after/e5"}`)
+	resumed.close()
+}
+
 func TestServerWithoutAStreamIsNotAskedAgain(t *testing.T) {
 	server := newFakeServer(t)
 	g := newGateway(t, server.targets(), withLimits(func(l *config.Limits) { l.KeepAlive = 10 * time.Millisecond }))
@@ -253,17 +295,26 @@ func TestResumedStreamHearsAllThatAnyStreamHears(t *testing.T) {
 }
 
 func TestServerThatHasNoStreamKeepsItsSession(t *testing.T) {
-	server := newFakeServer(t)
-	server.get = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }
-	g := newGateway(t, server.targets())
-	id := g.open()
-	s := g.listen(id, nil)
-	eventually(t, "the server is asked whether it lives", func() bool { return len(server.requests("ping")) == 1 })
-	g.do(call{body: listBody, session: id})
-	if n := len(server.requests("initialize")); n != 1 {
-		t.Errorf("%d times initialized", n)
+	for name, body := range map[string]string{
+		"no word": "", "the word that there is no such method": `{"jsonrpc":"2.0","id":null,"error":{"code":-32601,"message":"Method not found"}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newFakeServer(t)
+			server.get = func(w http.ResponseWriter, _ *http.Request) {
+				contentJSON(w).WriteHeader(http.StatusNotFound)
+				_, _ = w.Write([]byte(body))
+			}
+			g := newGateway(t, server.targets())
+			id := g.open()
+			s := g.listen(id, nil)
+			eventually(t, "the server is asked whether it lives", func() bool { return len(server.requests("ping")) == 1 })
+			g.do(call{body: listBody, session: id})
+			if n := len(server.requests("initialize")); n != 1 {
+				t.Errorf("%d times initialized", n)
+			}
+			s.close()
+		})
 	}
-	s.close()
 }
 
 func TestServerThatBreaksOffItsRefusalIsAskedAgain(t *testing.T) {

@@ -97,7 +97,7 @@ func (x *exchange) passOn(t *target, body []byte) error {
 	case response.StatusCode == http.StatusOK && !strings.HasPrefix(mediaType(response.Header), "text/"):
 		x.relayBody(ctx, t, response)
 	default:
-		x.relayError(t, response)
+		x.relayError(ctx, t, response)
 	}
 	return nil
 }
@@ -150,7 +150,7 @@ func (x *exchange) relayModernStream(ctx context.Context, t *target, response *h
 			case m.Kind == jsonrpc.Response && sameID(event.Data, m.ID, x.id()):
 				answered = true
 				watch.answered()
-				if x.reads() {
+				if x.reads() || x.hasLinks(event.Data) {
 					event.Data = x.readResult(t, event.Data, m.Result)
 				}
 			}

@@ -47,7 +47,7 @@ func (x *exchange) relay(ctx context.Context, t *target, us upstreamSession, res
 	case response.StatusCode == http.StatusOK && !strings.HasPrefix(mediaType(response.Header), "text/"):
 		x.relayBody(ctx, t, response)
 	default:
-		x.relayError(t, response)
+		x.relayError(ctx, t, response)
 	}
 }
 
@@ -58,16 +58,22 @@ func (x *exchange) relayBody(ctx context.Context, t *target, response *http.Resp
 		x.fail(unavailable(t.Name, "its answer is larger than "+strconv.FormatInt(limit, 10)+" bytes"))
 		return
 	}
-	x.w.Header()["Content-Type"] = response.Header["Content-Type"]
-	if x.reads() {
+	n := response.ContentLength
+	small := n >= 0 && n <= wholeAnswer
+	if x.reads() || !small && x.mayLink() {
 		x.relayRead(ctx, t, response)
 		return
 	}
-	if n := response.ContentLength; n >= 0 && n <= wholeAnswer {
+	x.w.Header()["Content-Type"] = response.Header["Content-Type"]
+	if small {
 		buffer := buffers.Get().(*[wholeAnswer]byte)
 		defer buffers.Put(buffer)
 		if _, err := io.ReadFull(response.Body, buffer[:n]); err != nil {
-			x.fail(unavailable(t.Name, brokenOff(ctx)))
+			x.failBrokenOff(ctx, t)
+			return
+		}
+		if x.hasLinks(buffer[:n]) {
+			x.giveRead(t, response, buffer[:n])
 			return
 		}
 		x.w.Header()["Content-Length"] = []string{strconv.FormatInt(n, 10)}
@@ -75,14 +81,14 @@ func (x *exchange) relayBody(ctx context.Context, t *target, response *http.Resp
 		_, _ = x.w.Write(buffer[:n])
 		return
 	}
-	if response.ContentLength >= 0 {
-		x.w.Header()["Content-Length"] = []string{strconv.FormatInt(response.ContentLength, 10)}
+	if n >= 0 {
+		x.w.Header()["Content-Length"] = []string{strconv.FormatInt(n, 10)}
 	}
 	x.w.WriteHeader(http.StatusOK)
 	buffer := buffers.Get().(*[wholeAnswer]byte)
 	defer buffers.Put(buffer)
-	n, err := x.copyTo(x.w, io.LimitReader(response.Body, limit+1), buffer[:])
-	if err != nil || n > limit {
+	copied, err := x.copyTo(x.w, io.LimitReader(response.Body, limit+1), buffer[:])
+	if err != nil || copied > limit {
 		x.observed.Result(telemetry.Unavailable)
 		// The client has part of an answer; a broken connection tells it so.
 		panic(http.ErrAbortHandler)
@@ -100,12 +106,17 @@ func (x *exchange) relayRead(ctx context.Context, t *target, response *http.Resp
 	body, err := io.ReadAll(io.LimitReader(response.Body, x.limits.MaxMessage+1))
 	switch {
 	case err != nil:
-		x.fail(unavailable(t.Name, brokenOff(ctx)))
+		x.failBrokenOff(ctx, t)
 		return
 	case int64(len(body)) > x.limits.MaxMessage:
 		x.fail(unavailable(t.Name, "its answer is larger than "+strconv.FormatInt(x.limits.MaxMessage, 10)+" bytes"))
 		return
 	}
+	x.giveRead(t, response, body)
+}
+
+// giveRead hands on the body of an answer that has been read.
+func (x *exchange) giveRead(t *target, response *http.Response, body []byte) {
 	var m jsonrpc.Message
 	if jsonrpc.Scan(body, &m) == nil {
 		body = x.readResult(t, body, m.Result)
@@ -120,6 +131,9 @@ func (x *exchange) readResult(t *target, answer []byte, result jsonrpc.Span) []b
 	}
 	if x.rewrite != nil {
 		return jsonrpc.Splice(nil, answer, jsonrpc.Edit{Span: result, New: x.rewrite(result.Of(answer))})
+	}
+	if x.hasLinks(answer) {
+		return x.renameLinks(t, answer, result)
 	}
 	x.noteListed(t, result.Of(answer))
 	return answer
@@ -165,9 +179,37 @@ func brokenOff(ctx context.Context) string {
 	return "its answer broke off"
 }
 
+// failBrokenOff tells the client that a target's answer broke off of which it has nothing yet.
+func (x *exchange) failBrokenOff(ctx context.Context, t *target) {
+	if isCancelled(ctx) {
+		x.endUnanswered()
+		return
+	}
+	x.fail(unavailable(t.Name, brokenOff(ctx)))
+}
+
+// isCancelled returns whether a request has ended because the client cancelled it.
+func isCancelled(ctx context.Context) bool {
+	return errors.Is(context.Cause(ctx), errCancelledByClient)
+}
+
+// endUnanswered ends what the client has cancelled before there was anything of an answer. There is to be none any more, so what
+// is left for a POST to be answered with is a stream that has no message.
+// https://modelcontextprotocol.io/specification/2025-11-25/basic/utilities/cancellation#behavior-requirements
+func (x *exchange) endUnanswered() {
+	x.observed.Result(telemetry.Cancelled)
+	stream := x.newEventStream(x.w)
+	stream.start()
+	stream.stop()
+}
+
 // relayError hands on an answer whose status is no success. JSON-RPC errors are the client's; what else there is says
 // something about the target.
-func (x *exchange) relayError(t *target, response *http.Response) {
+func (x *exchange) relayError(ctx context.Context, t *target, response *http.Response) {
+	if isCancelled(ctx) {
+		x.endUnanswered()
+		return
+	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxErrorBody))
 	if err == nil && isJSON(response.Header) && errorCode(body) != 0 && passesOn(response.StatusCode) {
 		status := response.StatusCode
@@ -222,7 +264,7 @@ func (x *exchange) relayStream(
 			if m.Kind == jsonrpc.Response && sameID(event.Data, m.ID, x.id()) {
 				answered = true
 				watch.answered()
-				if x.reads() {
+				if x.reads() || x.hasLinks(event.Data) {
 					event.Data = x.readResult(t, event.Data, m.Result)
 				}
 			}
@@ -230,7 +272,10 @@ func (x *exchange) relayStream(
 			if stream.send(&event) != nil {
 				return
 			}
-		case answered || errors.Is(context.Cause(ctx), errCancelledByClient) || x.r.Context().Err() != nil:
+		case answered || x.r.Context().Err() != nil:
+			return
+		case isCancelled(ctx):
+			x.observed.Result(telemetry.Cancelled)
 			return
 		case errors.Is(err, io.EOF) && resumable:
 			return // The server closed the stream for the client to come back for the answer.

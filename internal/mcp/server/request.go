@@ -164,12 +164,17 @@ func (x *exchange) forward(t *target, body []byte, failed func(error)) {
 	watch := newWatchdog(cancel, limit)
 	defer watch.stop()
 	response, us, err := x.roundTrip(ctx, t, body)
-	if err != nil {
-		if x.r.Context().Err() == nil {
-			x.log.Warn("Target did not answer", "backend", x.backend.Key, "target", t.Name, "error", err)
-			failed(err)
-			x.observed.Result(telemetry.Unavailable)
-		}
+	switch {
+	case err == nil:
+	case isCancelled(ctx):
+		x.endUnanswered()
+		return
+	case x.r.Context().Err() == nil:
+		x.log.Warn("Target did not answer", "backend", x.backend.Key, "target", t.Name, "error", err)
+		failed(err)
+		x.observed.Result(telemetry.Unavailable)
+		return
+	default:
 		return
 	}
 	defer closeBody(response)
@@ -184,11 +189,22 @@ func (x *exchange) toOwner(kind federation.Kind, at jsonrpc.Span) {
 		x.invalidParams(errors.New("Invalid params: the name is missing")) //nolint:staticcheck // The text is the client's.
 		return
 	}
+	if x.modern == nil {
+		// The client may cancel what is not yet with any server.
+		ctx, cancel := context.WithCancelCause(x.r.Context())
+		defer cancel(nil)
+		defer x.session.begin(string(x.id()), nil, cancel)()
+		x.r = x.r.WithContext(ctx)
+	}
 	entry, e := x.find(kind, name)
-	if e != nil {
-		if x.r.Context().Err() == nil {
-			x.fail(e)
-		}
+	switch {
+	case isCancelled(x.r.Context()):
+		x.endUnanswered()
+		return
+	case x.r.Context().Err() != nil:
+		return
+	case e != nil:
+		x.fail(e)
 		return
 	}
 	body := x.body
