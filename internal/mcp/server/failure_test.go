@@ -36,6 +36,16 @@ func unavailableWith(reason string) string {
 		`","data":{"target":"everything","reason":"` + reason + `"}}}`
 }
 
+// impatient is a gateway that waits for 300ms only, where that is what a test wants, and takes messages of 2000000 bytes.
+func impatient(want string) func(*config.Limits) {
+	return func(l *config.Limits) {
+		l.MaxMessage = 2000000
+		if strings.Contains(want, "it was silent for 300ms") {
+			l.CallTimeout = 300 * time.Millisecond
+		}
+	}
+}
+
 func TestCallToAServerThatFailsNamesItAndSaysWhy(t *testing.T) {
 	tests := map[string]struct {
 		answer func(w http.ResponseWriter, r *http.Request, m *message)
@@ -78,9 +88,7 @@ func TestCallToAServerThatFailsNamesItAndSaysWhy(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			server := newFakeServer(t)
-			g := newGateway(t, server.targets(), withLimits(func(l *config.Limits) {
-				l.CallTimeout, l.MaxMessage = 300*time.Millisecond, 2000000
-			}))
+			g := newGateway(t, server.targets(), withLimits(impatient(test.want)))
 			id := g.open()
 			server.set(func() { server.answer = test.answer })
 			if got := g.do(call{body: callBody, session: id}); got.status != http.StatusOK || got.body != test.want {
@@ -132,9 +140,7 @@ func TestStreamThatBreaksOffEndsWithAnError(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			server := newFakeServer(t)
-			g := newGateway(t, server.targets(), withLimits(func(l *config.Limits) {
-				l.CallTimeout, l.MaxMessage = 300*time.Millisecond, 2000000
-			}))
+			g := newGateway(t, server.targets(), withLimits(impatient(test.want)))
 			id := g.open()
 			server.set(func() {
 				server.answer = func(w http.ResponseWriter, r *http.Request, _ *message) { test.answer(w, r) }
