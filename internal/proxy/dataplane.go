@@ -60,6 +60,8 @@ type dataPlane struct {
 	telemetry *telemetry.Telemetry
 	log       *slog.Logger
 	bind      string
+	// writeTimeout is how long a client may take to accept one write.
+	writeTimeout time.Duration
 
 	current atomic.Pointer[snapshot]
 
@@ -82,7 +84,7 @@ type dataPlane struct {
 
 func newDataPlane(o Options, mcp *server.Server, m *metrics, t *telemetry.Telemetry) *dataPlane {
 	d := &dataPlane{
-		mcp: mcp, metrics: m, telemetry: t, log: o.Log, bind: o.BindAddress,
+		mcp: mcp, metrics: m, telemetry: t, log: o.Log, bind: o.BindAddress, writeTimeout: o.Limits.WriteTimeout,
 		listeners: map[int32]*listener{},
 		problem:   errors.New("no configuration yet"),
 	}
@@ -298,20 +300,28 @@ func (d *dataPlane) listen(number int32) (*listener, error) {
 // maxHeader bounds, in bytes, the header of a client's request.
 const maxHeader = 64 << 10
 
+// How long a client may take: to send a request's header, to send all of a request, and to send the next one.
+const (
+	headerTimeout = 10 * time.Second
+	bodyTimeout   = 30 * time.Second
+	idleTimeout   = 2 * time.Minute
+)
+
 // serveOn serves what is bound, until that is closed.
 func (d *dataPlane) serveOn(bound net.Listener, maxHeader int, handler http.HandlerFunc) *listener {
 	streams := detached.New()
 	l := &listener{bound: bound, streams: streams, done: make(chan struct{}), server: &http.Server{
 		Handler:           handler,
 		BaseContext:       func(net.Listener) context.Context { return streams.Context(context.Background()) },
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       bodyTimeout, // Ends with the body: it does not bound how long the answer takes.
+		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 	}}
 	go func() {
 		defer close(l.done)
-		if err := l.server.Serve(bound); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		if err := l.server.Serve(clientListener{bound, d.writeTimeout}); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			d.log.Error("Port is no longer served", "address", bound.Addr().String(), "error", err)
 		}
 	}()
