@@ -212,26 +212,33 @@ func (d *dataPlane) serve(w http.ResponseWriter, r *http.Request, number int32) 
 	s := d.current.Load()
 	p := s.ports[number]
 	if p == nil {
-		http.Error(w, "this port is no longer served", http.StatusNotFound)
+		d.refuse(w, r, http.StatusNotFound, "this port is no longer served")
 		return
 	}
 	matched, ok := p.table.Match(r)
 	if !ok {
-		http.Error(w, "no HTTPRoute matches this host and path", http.StatusNotFound)
+		d.refuse(w, r, http.StatusNotFound, "no HTTPRoute matches this host and path")
 		return
 	}
 	backend := matched.Rule.Pick(rand.Uint32()) //nolint:gosec // spreading load needs no secrecy
 	switch {
 	case backend == nil:
-		http.Error(w, "the HTTPRoute "+matched.Route+" has no backend for this request", http.StatusInternalServerError)
+		d.refuse(w, r, http.StatusInternalServerError, "the HTTPRoute "+matched.Route+" has no backend for this request")
 	case backend.Invalid != "":
 		// Why is for those who can read the route's status: it may name what the client must not know.
 		d.log.Debug("Route can't be served", "route", matched.Route, "reason", backend.Invalid)
-		http.Error(w, "the backend of this route can't be used; the status of HTTPRoute "+matched.Route+" says why",
-			http.StatusInternalServerError)
+		d.refuse(w, r, http.StatusInternalServerError,
+			"the backend of this route can't be used; the status of HTTPRoute "+matched.Route+" says why")
 	default:
 		d.mcp.Serve(w, r, s.backends, backend.MCP, p.site)
 	}
+}
+
+// refuse answers a request for which there is no Backend.
+func (d *dataPlane) refuse(w http.ResponseWriter, r *http.Request, status int, why string) {
+	observed := d.telemetry.Begin(r)
+	defer observed.End()
+	http.Error(observed.Writer(w), why, status)
 }
 
 // listener is a bound port.
@@ -317,7 +324,7 @@ func (d *dataPlane) serveOn(bound net.Listener, maxHeader int, handler http.Hand
 		ReadTimeout:       bodyTimeout, // Ends with the body: it does not bound how long the answer takes.
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+		ErrorLog:          serverLog(d.log),
 	}}
 	go func() {
 		defer close(l.done)
