@@ -17,8 +17,12 @@ limitations under the License.
 package dataplane
 
 import (
+	"bufio"
 	"context"
+	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	. "github.com/onsi/gomega"
@@ -73,4 +77,67 @@ func (s *sample) twoHalves(ctx context.Context, r *mcp.CallToolRequest, second <
 		}
 	}
 	return nil
+}
+
+// TestMissedAnswerComesWithWhatAServerReplays: server-everything replays all that it has sent since an event, on whichever stream
+// that was. A client whose call broke off before its stream had any event to resume after gets the answer so.
+func TestMissedAnswerComesWithWhatAServerReplays(t *testing.T) {
+	g := NewWithT(t)
+	all := []config.Target{newSample(t, "other").target(), target(t, "everything", everything(t, 0).URL())}
+	c := newRawClient(t, newGateway(t, all, withReplicas(2)).url)
+	defer func() { g.Expect(c.do(http.MethodDelete, "").Body.Close()).To(Succeed()) }()
+	c.post(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+
+	listening, stop := context.WithCancel(within(t))
+	first := make(chan string, 1)
+	go c.listen(listening, "", func(id, _ string) bool { first <- id; return false })
+	g.Eventually(func() int {
+		// What it logs goes to those that listen, but the first of it may come too early.
+		c.post(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"toggle-simulated-logging","arguments":{}}}`)
+		return len(first)
+	}).WithTimeout(patience).Should(Equal(1))
+	stop()
+	after := <-first
+
+	g.Expect(c.do(http.MethodPost, `{"jsonrpc":"2.0","id":77,"method":"tools/call","params":{"name":"trigger-long-running-operation",`+
+		`"arguments":{"duration":1,"steps":1}}}`).Body.Close()).To(Succeed())
+	g.Eventually(func() (answer string) {
+		ctx, cancel := context.WithTimeout(within(t), time.Second)
+		defer cancel()
+		c.listen(ctx, after, func(_, data string) bool {
+			if strings.Contains(data, `"id":77`) {
+				answer = data
+			}
+			return answer == ""
+		})
+		return answer
+	}).WithTimeout(patience).Should(ContainSubstring("Long running operation completed"))
+}
+
+// listen opens a GET stream and hands each event to what is to be done with it, until that returns false or the context ends.
+func (c *rawClient) listen(ctx context.Context, after string, each func(id, data string) bool) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url, nil)
+	if err != nil {
+		return
+	}
+	r.Header.Set("Accept", "text/event-stream")
+	r.Header.Set("Mcp-Session-Id", c.session)
+	if after != "" {
+		r.Header.Set("Last-Event-Id", after)
+	}
+	response, err := c.http.Do(r)
+	if err != nil {
+		return
+	}
+	defer func() { _ = response.Body.Close() }()
+	id, lines := "", bufio.NewScanner(response.Body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if value, ok := strings.CutPrefix(lines.Text(), "id: "); ok {
+			id = value
+		}
+		if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok && !each(id, data) {
+			return
+		}
+	}
 }

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -336,9 +337,18 @@ func (x *exchange) listHints(kind federation.Kind, failed []targetError) cacheHi
 	return hints
 }
 
-// ownID returns an id, raw, that no other request of the gateway's own has.
+// ownIDPrefix is what ids of the gateway's own requests begin with.
+const ownIDPrefix = "dynamic-mcp-"
+
+// ownID returns an id, raw, that no other request of the gateway's own has, of no replica: they share servers' sessions.
 func (s *Server) ownID() []byte {
-	return jsonrpc.AppendString(nil, "dynamic-mcp-"+strconv.FormatUint(s.requestIDs.Add(1), 10))
+	return jsonrpc.AppendString(nil, s.idPrefix+strconv.FormatUint(s.requestIDs.Add(1), 10))
+}
+
+// isOwnID returns whether an id is one of the gateway's own requests.
+func isOwnID(data []byte, id jsonrpc.Span) bool {
+	text, ok := jsonrpc.Text(data, id)
+	return ok && strings.HasPrefix(text, ownIDPrefix)
 }
 
 // ask sends a request of the gateway's own to a target, within the client's session, and returns the result. An answer

@@ -55,6 +55,8 @@ type eraMemo struct {
 	reached config.Target
 	// newcomers are endpoints that are still to be asked; of others something is known. They belong to Server.Update.
 	newcomers []string
+	// turned is called when the target speaks another era than it was known to.
+	turned func()
 
 	known atomic.Pointer[knownEras] // Nil if nothing is.
 
@@ -83,6 +85,32 @@ type asking struct {
 // eraMemos are those of a Backend's targets.
 type eraMemos struct {
 	byService map[session.ServiceHash]*eraMemo
+
+	mu sync.Mutex
+	// same ends, and is replaced, when any target speaks another era than it was known to.
+	same context.Context
+	end  context.CancelFunc
+}
+
+func newEraMemos() *eraMemos {
+	m := &eraMemos{}
+	m.same, m.end = context.WithCancel(context.Background())
+	return m
+}
+
+// untilTurned returns what ends once any target speaks another era than it is known to.
+func (m *eraMemos) untilTurned() context.Context {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.same
+}
+
+// turn says that a target does.
+func (m *eraMemos) turn() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.end()
+	m.same, m.end = context.WithCancel(context.Background())
 }
 
 // update gives each target its memo. What is known of an endpoint is forgotten when the target no longer has it, or anything else
@@ -95,6 +123,7 @@ func (m *eraMemos) update(targets []*target) {
 		memo := m.byService[t.hash]
 		if memo == nil || !reflect.DeepEqual(memo.reached, reached) {
 			memo = memo.successor(reached)
+			memo.turned = m.turn
 		}
 		t.era, next[t.hash] = memo, memo
 	}
@@ -130,6 +159,14 @@ func (m *eraMemo) successor(reached config.Target) *eraMemo {
 
 // note remembers what endpoints answered, or that they did not.
 func (m *eraMemo) note(answers map[string]probeAnswer) {
+	before := m.current()
+	m.noteOnly(answers)
+	if m.current() != before {
+		m.turned()
+	}
+}
+
+func (m *eraMemo) noteOnly(answers map[string]probeAnswer) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	all := map[string]probeAnswer{}

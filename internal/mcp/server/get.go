@@ -174,7 +174,7 @@ func (l *listening) listen(snapshot *Snapshot) {
 	detached.Wait(ctx, l.stream.w)
 }
 
-// following are the streams behind a client's, which follow the snapshots.
+// following are the streams behind a client's, which follow the snapshots, and what becomes known of their targets' eras.
 type following struct {
 	*listening
 	ctx context.Context
@@ -183,7 +183,7 @@ type following struct {
 	mu      sync.Mutex
 	running map[session.ServiceHash]*targetStream
 	streams sync.WaitGroup
-	forget  func() bool // No longer waits for the next snapshot; nil before the first one.
+	forget  func() // No longer waits for what is next; nil before the first snapshot.
 	stopped bool
 }
 
@@ -200,6 +200,12 @@ func (f *following) follow(snapshot *Snapshot) {
 		return
 	}
 	first := f.forget == nil
+	if !first {
+		f.forget()
+	}
+	again := func() { f.follow(f.current.Load()) }
+	superseded, turned := context.AfterFunc(snapshot.superseded, again), context.AfterFunc(b.memory.eras.untilTurned(), again)
+	f.forget = func() { superseded(); turned() }
 	changed := f.endGone(f.running, b)
 	if first {
 		f.settled, f.begun = make(chan struct{}, len(b.targets)), make(chan struct{})
@@ -226,7 +232,6 @@ func (f *following) follow(snapshot *Snapshot) {
 		f.streams.Go(func() { f.begin(f.ctx, b) })
 	}
 	f.sayChanged(changed)
-	f.forget = context.AfterFunc(snapshot.superseded, func() { f.follow(f.current.Load()) })
 }
 
 // stop ends all of it, and waits for that.

@@ -43,8 +43,9 @@ type targetStream struct {
 	announce bool
 	// settle says, once, that the stream is open or can't be opened.
 	settle func()
-	// has is what the target was last known to have; endpoint is the one that the stream is open to.
-	has      atomic.Uint32
+	// upstream is the target's side of the session as it was last known, nil if it was not; endpoint is the one that the stream is
+	// open to.
+	upstream atomic.Pointer[upstreamSession]
 	endpoint atomic.Value
 }
 
@@ -65,11 +66,18 @@ func newTargetStream(ctx context.Context, l *listening, b *backend, t *target, a
 }
 
 func (ts *targetStream) capabilities() session.Capabilities {
-	return session.Capabilities(ts.has.Load())
+	if us := ts.upstream.Load(); us != nil {
+		return us.capabilities
+	}
+	return 0
 }
 
-// goesOnWith returns whether the stream that is open is also what the newer configuration of its target asks for.
+// goesOnWith returns whether the stream that is open is also what the newer configuration of its target asks for, and what the
+// calls of its session go to.
 func (ts *targetStream) goesOnWith(t *target) bool {
+	if us := ts.upstream.Load(); us != nil && !us.heldBy(t) {
+		return false
+	}
 	if endpoint, open := ts.endpoint.Load().(string); open && endpoint != "" && !t.requests.Has(endpoint) {
 		return false
 	}
@@ -107,12 +115,12 @@ func (ts *targetStream) keepOpen() {
 			if another {
 				lastEvent = "" // Of a session that is no more.
 			}
+			ts.upstream.Store(&us)
 			// A target that came later, or lost its session, may have other tools than the client knows.
 			if ts.announce || (last.version != "" && another) {
 				ts.sayAllChanged(now, us)
 			}
 			ts.announce, last = false, us
-			ts.has.Store(uint32(us.capabilities))
 			begun := time.Now()
 			err = ts.relayFrom(ts.ctx, now, us, standingStream, &lastEvent, func(endpoint string) {
 				ts.endpoint.Store(endpoint)
@@ -243,9 +251,9 @@ func (l *listening) sessionLost(ctx context.Context, t *target, us upstreamSessi
 	l.setOwnHeaders(header, us)
 	ctx, cancel := context.WithTimeoutCause(ctx, l.limits.ListTimeout, errors.New("it did not answer ping in time"))
 	defer cancel()
+	body := append(append([]byte(`{"jsonrpc":"2.0","id":`), l.ownID()...), `,"method":"ping"}`...)
 	response, _, err := l.do(ctx, &upstreamCall{
-		target: t, session: l.session, upstream: us, method: http.MethodPost, header: header,
-		body: []byte(`{"jsonrpc":"2.0","id":"ping","method":"ping"}`),
+		target: t, session: l.session, upstream: us, method: http.MethodPost, header: header, body: body,
 	})
 	if err != nil {
 		return false, err
@@ -264,6 +272,8 @@ func (l *listening) relayEvents(now *targetNow, us upstreamSession, name string,
 		owner.audience = l.modern.audience
 	}
 	replayed := *lastEvent != ""
+	// Only a client that itself comes back may have missed an answer: another connection may have broken off as well.
+	mayMiss := name != standingStream || l.last == session.EventID{Service: now.target.hash, Stream: name, ID: *lastEvent}
 	var event sse.Event
 	for {
 		if err := events.Next(&event); err != nil {
@@ -277,7 +287,7 @@ func (l *listening) relayEvents(now *targetNow, us upstreamSession, name string,
 			continue
 		}
 		if replayed && event.IsMessage() && len(event.Data) > 0 &&
-			(m.Kind == jsonrpc.Invalid || m.Kind == jsonrpc.Response && name == standingStream) {
+			(m.Kind == jsonrpc.Invalid || m.Kind == jsonrpc.Response && (!mayMiss || isOwnID(event.Data, m.ID))) {
 			// Servers that replay more than a stream had send what is no message, and answers that were given already.
 			continue
 		}

@@ -17,6 +17,7 @@ limitations under the License.
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -149,6 +150,47 @@ func TestClientResumesAStreamOfACall(t *testing.T) {
 		}
 		s.close()
 	})
+}
+
+// As server-everything replays: all that it has sent since, on whichever stream, and what is no message.
+func TestAnswersThatAServerReplaysReachTheClientThatComesBack(t *testing.T) {
+	const answer = `{"jsonrpc":"2.0","id":7,"result":{"missed":true}}`
+	server := newFakeServer(t).withTools("A", "echo")
+	var own string
+	server.answer = func(w http.ResponseWriter, _ *http.Request, m *message) {
+		own = string(m.ID)
+		_, _ = fmt.Fprintf(contentJSON(w), `{"jsonrpc":"2.0","id":%s,"result":{"tools":[]}}`, own)
+	}
+	var replays atomic.Int32
+	server.get = func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Last-Event-Id") == "" {
+			speaking("id: e1\ndata: "+notification)(w, r)
+			return
+		}
+		write := events(w)
+		write("id: e2\ndata: {}\n\n")
+		write("id: e3\ndata: {\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{\"tools\":[]}}\n\n", own)
+		write("id: e4\ndata: %s\n\n", answer)
+		write("id: e5\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"after/%s\"}\n\n", r.Header.Get("Last-Event-Id"))
+		if replays.Add(1) > 1 {
+			<-r.Context().Done()
+		}
+	}
+	other := newFakeServer(t)
+	g := newGateway(t, []config.Target{server.named("a"), other.named("b")})
+	id := g.open()
+	g.do(call{body: listBody, session: id}) // By requests of the gateway's own.
+	s := g.listen(id, nil)
+	s.next()
+	event := <-s.ids
+	s.close()
+	resumed := g.listen(id, map[string]string{"Last-Event-Id": event})
+	for _, want := range []string{answer, `{"jsonrpc":"2.0","method":"after/e1"}`} {
+		same(t, resumed.next(), want)
+	}
+	// When it is the server that broke off, answers have come, or failed, where they were waited for.
+	same(t, resumed.next(), `{"jsonrpc":"2.0","method":"after/e5"}`)
+	resumed.close()
 }
 
 func TestServerWithoutAStreamIsNotAskedAgain(t *testing.T) {

@@ -308,11 +308,12 @@ func (s *Server) initializeLate(ctx context.Context, cs *clientSession, t *targe
 	// The server lists its tools in full only once it has taken this.
 	messages := [][]byte{[]byte(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)}
 	if level := cs.level(); level != nil && us.capabilities.Has(session.CapabilityLogging) {
-		message := append([]byte(`{"jsonrpc":"2.0","id":"level","method":"logging/setLevel","params":`), level...)
+		message := append([]byte(`{"jsonrpc":"2.0","id":`), s.ownID()...)
+		message = append(append(message, `,"method":"logging/setLevel","params":`...), level...)
 		messages = append(messages, append(message, '}'))
 	}
 	if us.capabilities.Has(session.CapabilitySubscribe) {
-		messages = append(messages, cs.subscriptions(t)...)
+		messages = append(messages, s.subscriptions(cs, t)...)
 	}
 	for _, message := range messages {
 		header = http.Header{}

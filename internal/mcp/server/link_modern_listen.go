@@ -23,7 +23,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -234,7 +233,7 @@ func (s *listenStream) close() {
 
 // open asks the server for what the filter says, and returns when the server has agreed.
 func (l *upstreamListener) open(ctx context.Context, filter []byte) (*listenStream, error) {
-	id := jsonrpc.AppendString(nil, "dynamic-mcp-"+strconv.FormatUint(l.requestIDs.Add(1), 10))
+	id := l.ownID()
 	body := append([]byte(`{"jsonrpc":"2.0","id":`), id...)
 	body = append(body, `,"method":"`+methodListen+`","params":{"notifications":`...)
 	body = append(append(body, filter...), "}}"...)

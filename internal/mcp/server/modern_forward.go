@@ -97,7 +97,7 @@ func (x *exchange) passOn(t *target, body []byte) error {
 	case response.StatusCode == http.StatusOK && !strings.HasPrefix(mediaType(response.Header), "text/"):
 		x.relayBody(ctx, t, response)
 	default:
-		x.relayError(t, response)
+		x.relayError(ctx, t, response)
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ type backendMemory struct {
 func newBackendMemory() *backendMemory {
 	shared, _ := lru.New[sharedListing, *listing](maxSharedListings)
 	failures, _ := lru.New[sessionListing, *recentFailure](maxSharedListings)
-	return &backendMemory{owners: newOwners(), shared: shared, failures: failures, eras: &eraMemos{}}
+	return &backendMemory{owners: newOwners(), shared: shared, failures: failures, eras: newEraMemos()}
 }
 
 // owners remembers which target had which bare name. A Service that is deleted and made anew is the same target as long

@@ -47,7 +47,7 @@ func (x *exchange) relay(ctx context.Context, t *target, us upstreamSession, res
 	case response.StatusCode == http.StatusOK && !strings.HasPrefix(mediaType(response.Header), "text/"):
 		x.relayBody(ctx, t, response)
 	default:
-		x.relayError(t, response)
+		x.relayError(ctx, t, response)
 	}
 }
 
@@ -67,7 +67,7 @@ func (x *exchange) relayBody(ctx context.Context, t *target, response *http.Resp
 		buffer := buffers.Get().(*[wholeAnswer]byte)
 		defer buffers.Put(buffer)
 		if _, err := io.ReadFull(response.Body, buffer[:n]); err != nil {
-			x.fail(unavailable(t.Name, brokenOff(ctx)))
+			x.failBrokenOff(ctx, t)
 			return
 		}
 		x.w.Header()["Content-Length"] = []string{strconv.FormatInt(n, 10)}
@@ -100,7 +100,7 @@ func (x *exchange) relayRead(ctx context.Context, t *target, response *http.Resp
 	body, err := io.ReadAll(io.LimitReader(response.Body, x.limits.MaxMessage+1))
 	switch {
 	case err != nil:
-		x.fail(unavailable(t.Name, brokenOff(ctx)))
+		x.failBrokenOff(ctx, t)
 		return
 	case int64(len(body)) > x.limits.MaxMessage:
 		x.fail(unavailable(t.Name, "its answer is larger than "+strconv.FormatInt(x.limits.MaxMessage, 10)+" bytes"))
@@ -165,9 +165,37 @@ func brokenOff(ctx context.Context) string {
 	return "its answer broke off"
 }
 
+// failBrokenOff tells the client that a target's answer broke off of which it has nothing yet.
+func (x *exchange) failBrokenOff(ctx context.Context, t *target) {
+	if isCancelled(ctx) {
+		x.endUnanswered()
+		return
+	}
+	x.fail(unavailable(t.Name, brokenOff(ctx)))
+}
+
+// isCancelled returns whether a request has ended because the client cancelled it.
+func isCancelled(ctx context.Context) bool {
+	return errors.Is(context.Cause(ctx), errCancelledByClient)
+}
+
+// endUnanswered ends what the client has cancelled before there was anything of an answer. There is to be none any more, so what
+// is left for a POST to be answered with is a stream that has no message.
+// https://modelcontextprotocol.io/specification/2025-11-25/basic/utilities/cancellation#behavior-requirements
+func (x *exchange) endUnanswered() {
+	x.observed.Result(telemetry.Cancelled)
+	stream := x.newEventStream(x.w)
+	stream.start()
+	stream.stop()
+}
+
 // relayError hands on an answer whose status is no success. JSON-RPC errors are the client's; what else there is says
 // something about the target.
-func (x *exchange) relayError(t *target, response *http.Response) {
+func (x *exchange) relayError(ctx context.Context, t *target, response *http.Response) {
+	if isCancelled(ctx) {
+		x.endUnanswered()
+		return
+	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxErrorBody))
 	if err == nil && isJSON(response.Header) && errorCode(body) != 0 && passesOn(response.StatusCode) {
 		status := response.StatusCode
@@ -230,7 +258,10 @@ func (x *exchange) relayStream(
 			if stream.send(&event) != nil {
 				return
 			}
-		case answered || errors.Is(context.Cause(ctx), errCancelledByClient) || x.r.Context().Err() != nil:
+		case answered || x.r.Context().Err() != nil:
+			return
+		case isCancelled(ctx):
+			x.observed.Result(telemetry.Cancelled)
 			return
 		case errors.Is(err, io.EOF) && resumable:
 			return // The server closed the stream for the client to come back for the answer.

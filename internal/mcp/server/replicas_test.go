@@ -68,6 +68,20 @@ func replicated(t *testing.T, targets []config.Target, options ...gatewayOption)
 	return replicas[0], replicas[1]
 }
 
+// Both may have a request under way in the same session of a server, which tells requests apart by their ids.
+func TestReplicasNeverGiveTheSameIDs(t *testing.T) {
+	server := newFakeServer(t).withTools("A", "echo")
+	other := newFakeServer(t)
+	one, two := replicated(t, []config.Target{server.named("a"), other.named("b")})
+	id := one.open()
+	one.do(call{body: listBody, session: id})
+	two.do(call{body: listBody, session: id})
+	asked := server.requests("tools/list")
+	if len(asked) != 2 || asked[0].header.Get("Mcp-Session-Id") != asked[1].header.Get("Mcp-Session-Id") || asked[0].body == asked[1].body {
+		t.Errorf("got %v", asked)
+	}
+}
+
 // A replica may have been known by another address when it sealed an id.
 func TestRequestIsNotForwardedTwice(t *testing.T) {
 	keys, err := session.NewKeyRing()

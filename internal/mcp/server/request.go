@@ -164,12 +164,17 @@ func (x *exchange) forward(t *target, body []byte, failed func(error)) {
 	watch := newWatchdog(cancel, limit)
 	defer watch.stop()
 	response, us, err := x.roundTrip(ctx, t, body)
-	if err != nil {
-		if x.r.Context().Err() == nil {
-			x.log.Warn("Target did not answer", "backend", x.backend.Key, "target", t.Name, "error", err)
-			failed(err)
-			x.observed.Result(telemetry.Unavailable)
-		}
+	switch {
+	case err == nil:
+	case isCancelled(ctx):
+		x.endUnanswered()
+		return
+	case x.r.Context().Err() == nil:
+		x.log.Warn("Target did not answer", "backend", x.backend.Key, "target", t.Name, "error", err)
+		failed(err)
+		x.observed.Result(telemetry.Unavailable)
+		return
+	default:
 		return
 	}
 	defer closeBody(response)

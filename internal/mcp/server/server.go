@@ -21,6 +21,7 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -84,8 +85,9 @@ type Server struct {
 	sessions *sessions
 	inputs   inputs
 	warned   warnedOf
-	// requestIDs makes the ids of the gateway's own requests different from each other.
+	// requestIDs makes the ids of the gateway's own requests different from each other, idPrefix from those of other replicas.
 	requestIDs atomic.Uint64
+	idPrefix   string
 	// parked are modern clients' requests whose servers want to know something first.
 	parked parked
 	// inputTimeout is how long they may wait.
@@ -114,6 +116,7 @@ func New(o Options) *Server {
 		inputTimeout:   inputTimeout,
 		warned:         newWarnedOf(),
 		sseConnections: newSSEConnections(),
+		idPrefix:       ownIDPrefix + rand.Text()[:8] + "-",
 	}
 	s.running, s.stop = context.WithCancel(context.Background())
 	s.draining, s.drain = context.WithCancel(s.running)

@@ -303,22 +303,59 @@ func TestCancellationEndsTheCallsStream(t *testing.T) {
 	}
 }
 
-// Were it the target's failure, clients could have a healthy server passed over.
-func TestCancellationIsNotTheTargetsFailure(t *testing.T) {
-	server := newFakeServer(t)
-	g := newGateway(t, server.targets())
-	id := g.open()
-	server.set(func() {
-		server.answer = func(_ http.ResponseWriter, r *http.Request, _ *message) { <-r.Context().Done() }
-	})
-	answered := make(chan reply, 1)
-	go func() {
-		answered <- g.do(call{body: `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"slow"}}`, session: id})
-	}()
-	eventually(t, "the server has the call", func() bool { return len(server.requests("tools/call")) == 1 })
-	g.do(call{body: `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}`, session: id})
-	if got := <-answered; got.body != unavailableWith("the request was cancelled") {
-		t.Errorf("got %s", got.body)
+// A request that is cancelled is not to be answered; nor is it the target's failure, or clients could have a healthy server passed
+// over.
+func TestCancelledCallIsNotAnswered(t *testing.T) {
+	silent := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	begins := func(w http.ResponseWriter, r *http.Request, status int, length string) {
+		w.Header().Set("Content-Length", length)
+		contentJSON(w).WriteHeader(status)
+		_, _ = w.Write([]byte(`{"jsonrpc":`))
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}
+	legacy := func(answer func(http.ResponseWriter, *http.Request)) func(*testing.T) ([]config.Target, func() int) {
+		return func(t *testing.T) ([]config.Target, func() int) {
+			server := newFakeServer(t)
+			server.answer = func(w http.ResponseWriter, r *http.Request, _ *message) { answer(w, r) }
+			return server.targets(), func() int { return len(server.requests("tools/call")) }
+		}
+	}
+	modern := func(answer func(http.ResponseWriter, *http.Request)) func(*testing.T) ([]config.Target, func() int) {
+		return func(t *testing.T) ([]config.Target, func() int) {
+			server := newModernServer(t)
+			server.tools = []string{`{"name":"slow","inputSchema":{"type":"object"}}`}
+			server.answer = func(w http.ResponseWriter, r *http.Request, _ *modernMessage) { answer(w, r) }
+			return server.targets(), func() int { return len(server.requests("tools/call")) }
+		}
+	}
+	for name, test := range map[string]func(*testing.T) ([]config.Target, func() int){
+		"legacy server, silent":                  legacy(silent),
+		"legacy server, in the middle of JSON":   legacy(func(w http.ResponseWriter, r *http.Request) { begins(w, r, http.StatusOK, "100") }),
+		"legacy server, in the middle of a 400":  legacy(func(w http.ResponseWriter, r *http.Request) { begins(w, r, http.StatusBadRequest, "100") }),
+		"legacy server, stream without an event": legacy(func(w http.ResponseWriter, r *http.Request) { events(w)(":\n\n"); <-r.Context().Done() }),
+		"modern server, silent":                  modern(silent),
+		"modern server, in the middle of JSON":   modern(func(w http.ResponseWriter, r *http.Request) { begins(w, r, http.StatusOK, "100") }),
+		"modern server, stream without an event": modern(func(w http.ResponseWriter, r *http.Request) { events(w)(":\n\n"); <-r.Context().Done() }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			targets, calls := test(t)
+			g := newGateway(t, targets)
+			id := g.open()
+			answered := make(chan reply, 1)
+			go func() {
+				answered <- g.do(call{body: `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"slow"}}`, session: id})
+			}()
+			eventually(t, "the server has the call", func() bool { return calls() == 1 })
+			g.do(call{body: `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}`, session: id})
+			got := <-answered
+			if got.status != http.StatusOK || got.header.Get("Content-Type") != "text/event-stream" || strings.Contains(got.body, "data:") {
+				t.Errorf("got %d %s %q", got.status, got.header.Get("Content-Type"), got.body)
+			}
+			if log := g.log.String(); strings.Contains(log, "WARN") {
+				t.Errorf("the target is blamed: %s", log)
+			}
+		})
 	}
 	for _, err := range []error{errCancelledByClient, errClientGone} {
 		if !errors.Is(err, context.Canceled) {

@@ -66,12 +66,13 @@ func (cs *clientSession) unsubscribe(to subscription) {
 }
 
 // subscriptions returns the messages that subscribe to a server's resources anew.
-func (cs *clientSession) subscriptions(t *target) (messages [][]byte) {
+func (s *Server) subscriptions(cs *clientSession, t *target) (messages [][]byte) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	for to := range cs.subscribed {
 		if to.service == t.hash {
-			message := []byte(`{"jsonrpc":"2.0","id":"subscribe","method":"resources/subscribe","params":{"uri":`)
+			message := append([]byte(`{"jsonrpc":"2.0","id":`), s.ownID()...)
+			message = append(message, `,"method":"resources/subscribe","params":{"uri":`...)
 			message = jsonrpc.AppendString(message, to.uri)
 			messages = append(messages, append(message, "}}"...))
 		}
