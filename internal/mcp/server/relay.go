@@ -55,14 +55,18 @@ func (x *exchange) relay(ctx context.Context, t *target, us upstreamSession, res
 func (x *exchange) relayBody(ctx context.Context, t *target, response *http.Response) {
 	limit := x.limits.MaxMessage
 	if response.ContentLength > limit {
-		x.fail(unavailable(t.Name, "its answer is larger than "+strconv.FormatInt(limit, 10)+" bytes"))
+		x.fail(x.tooLarge(t))
+		return
+	}
+	switch {
+	case x.reads():
+		x.relayRead(ctx, t, response)
+		return
+	case x.backend.isShared():
+		x.relayChecked(ctx, t, response)
 		return
 	}
 	x.w.Header()["Content-Type"] = response.Header["Content-Type"]
-	if x.reads() {
-		x.relayRead(ctx, t, response)
-		return
-	}
 	if n := response.ContentLength; n >= 0 && n <= wholeAnswer {
 		buffer := buffers.Get().(*[wholeAnswer]byte)
 		defer buffers.Put(buffer)
@@ -103,8 +107,14 @@ func (x *exchange) relayRead(ctx context.Context, t *target, response *http.Resp
 		x.failBrokenOff(ctx, t)
 		return
 	case int64(len(body)) > x.limits.MaxMessage:
-		x.fail(unavailable(t.Name, "its answer is larger than "+strconv.FormatInt(x.limits.MaxMessage, 10)+" bytes"))
+		x.fail(x.tooLarge(t))
 		return
+	}
+	if x.backend.isShared() {
+		if wrong := x.wrongAnswer(body); wrong != "" {
+			x.fail(unavailable(t.Name, wrong))
+			return
+		}
 	}
 	var m jsonrpc.Message
 	if jsonrpc.Scan(body, &m) == nil {
@@ -197,7 +207,7 @@ func (x *exchange) relayError(ctx context.Context, t *target, response *http.Res
 		return
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxErrorBody))
-	if err == nil && isJSON(response.Header) && errorCode(body) != 0 && passesOn(response.StatusCode) {
+	if err == nil && isJSON(response.Header) && errorCode(body) != 0 && passesOn(response.StatusCode) && x.isOwnError(body) {
 		status := response.StatusCode
 		if status == http.StatusNotFound && x.modern == nil {
 			status = http.StatusOK // To a client, 404 would mean that its session is gone.
@@ -244,7 +254,7 @@ func (x *exchange) relayStream(
 		switch {
 		case err == nil:
 			m, err := owner.own(&event)
-			if err != nil {
+			if err != nil || x.isForeign(&event, &m) {
 				continue
 			}
 			if m.Kind == jsonrpc.Response && sameID(event.Data, m.ID, x.id()) {
