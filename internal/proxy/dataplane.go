@@ -328,7 +328,8 @@ func (d *dataPlane) serveOn(bound net.Listener, maxHeader int, handler http.Hand
 	}}
 	go func() {
 		defer close(l.done)
-		if err := l.server.Serve(clientListener{bound, d.writeTimeout}); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		err := l.server.Serve(clientListener{bound, d.writeTimeout})
+		if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			d.log.Error("Port is no longer served", "address", bound.Addr().String(), "error", err)
 		}
 	}()

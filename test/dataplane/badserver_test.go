@@ -156,7 +156,7 @@ var misbehaviors = map[string]misbehavior{
 			_ = connection.Close()
 		}
 	},
-	"an endless header": func(w http.ResponseWriter, r *http.Request, _ json.RawMessage) {
+	"an endless header": func(w http.ResponseWriter, _ *http.Request, _ json.RawMessage) {
 		if connection, _, err := http.NewResponseController(w).Hijack(); err == nil {
 			_, err = io.WriteString(connection, "HTTP/1.1 200 OK\r\n")
 			for i := 0; err == nil; i++ {
@@ -165,7 +165,7 @@ var misbehaviors = map[string]misbehavior{
 			_ = connection.Close()
 		}
 	},
-	"an endless announcement": func(w http.ResponseWriter, r *http.Request, _ json.RawMessage) {
+	"an endless announcement": func(w http.ResponseWriter, _ *http.Request, _ json.RawMessage) {
 		if connection, _, err := http.NewResponseController(w).Hijack(); err == nil {
 			for err == nil {
 				_, err = io.WriteString(connection, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")

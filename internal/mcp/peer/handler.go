@@ -31,8 +31,8 @@ type fromPeer struct{}
 // again.
 func FromPeer(ctx context.Context) bool { return ctx.Value(fromPeer{}) != nil }
 
-// Handler serves the peer port, by an http.Server that bounds how long a body may take (ReadTimeout). A request that a replica of the same key ring has sent is handed to serve as its client
-// sent it; anything else is answered 403, always the same.
+// Handler serves the peer port. A request that a replica of the same key ring has sent is handed to serve as its client
+// sent it; anything else is answered 403, always the same. How long a body may take is the http.Server's to say (ReadTimeout).
 //
 // A request that is sent again within its 30 seconds is served again: whoever has overheard it has the client's tokens
 // too, and could send it as a request of its own to the port that clients use. To let such a one in twice tells it no more

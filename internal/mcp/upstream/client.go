@@ -218,7 +218,8 @@ func (c *Client) sendToAny(
 			if response.StatusCode == http.StatusOK && isEncoded(response.Header) {
 				_ = response.Body.Close()
 				c.observe(t, e.address, KindOther)
-				return nil, "", &Error{Target: t.Name, Kind: KindOther, Reason: "it answers with a Content-Encoding, which it was asked not to"}
+				f := failure{kind: KindOther, reason: "it answers with a Content-Encoding, which it was asked not to"}
+				return nil, "", f.asError(t)
 			}
 			return response, e.address, nil
 		}
