@@ -19,8 +19,29 @@ package main
 import (
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
+	"strings"
 )
+
+// redirectStandardLog has what the standard library says by itself go to the log. net/http quotes there what servers sent, which
+// no log is to have.
+func redirectStandardLog(to *slog.Logger) {
+	log.SetFlags(0)
+	log.SetOutput(standardLog{to})
+}
+
+type standardLog struct{ to *slog.Logger }
+
+// Write implements io.Writer.
+func (l standardLog) Write(p []byte) (int, error) {
+	text, _, quotes := strings.Cut(strings.TrimSpace(string(p)), `"`)
+	if quotes {
+		text += "…"
+	}
+	l.to.Warn(text)
+	return len(p), nil
+}
 
 // newLogger returns the data plane's log.
 func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {

@@ -156,6 +156,7 @@ func (f *proxyFlags) complete(stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	redirectStandardLog(log)
 	f.options.Log = log.With("gateway", f.gateway)
 	return nil
 }

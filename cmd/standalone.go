@@ -126,6 +126,7 @@ func (f *standaloneFlags) complete(stdout, stderr io.Writer) error {
 	if address, err := netip.ParseAddr(o.BindAddress); err != nil || !address.IsLoopback() {
 		log.Warn("Listening beyond this machine: clients are not authenticated", "bindAddress", fmt.Sprintf("%q", o.BindAddress))
 	}
+	redirectStandardLog(log)
 	o.Log, o.Out, o.Err = log, stdout, stderr
 	return nil
 }

@@ -66,7 +66,7 @@ func (a Admin) Serve(ctx context.Context, listener net.Listener, log *slog.Logge
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ErrorLog:          serverLog(log),
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
 	defer stop()

@@ -60,6 +60,8 @@ type dataPlane struct {
 	telemetry *telemetry.Telemetry
 	log       *slog.Logger
 	bind      string
+	// writeTimeout is how long a client may take to accept one write.
+	writeTimeout time.Duration
 
 	current atomic.Pointer[snapshot]
 
@@ -82,7 +84,7 @@ type dataPlane struct {
 
 func newDataPlane(o Options, mcp *server.Server, m *metrics, t *telemetry.Telemetry) *dataPlane {
 	d := &dataPlane{
-		mcp: mcp, metrics: m, telemetry: t, log: o.Log, bind: o.BindAddress,
+		mcp: mcp, metrics: m, telemetry: t, log: o.Log, bind: o.BindAddress, writeTimeout: o.Limits.WriteTimeout,
 		listeners: map[int32]*listener{},
 		problem:   errors.New("no configuration yet"),
 	}
@@ -210,26 +212,33 @@ func (d *dataPlane) serve(w http.ResponseWriter, r *http.Request, number int32) 
 	s := d.current.Load()
 	p := s.ports[number]
 	if p == nil {
-		http.Error(w, "this port is no longer served", http.StatusNotFound)
+		d.refuse(w, r, http.StatusNotFound, "this port is no longer served")
 		return
 	}
 	matched, ok := p.table.Match(r)
 	if !ok {
-		http.Error(w, "no HTTPRoute matches this host and path", http.StatusNotFound)
+		d.refuse(w, r, http.StatusNotFound, "no HTTPRoute matches this host and path")
 		return
 	}
 	backend := matched.Rule.Pick(rand.Uint32()) //nolint:gosec // spreading load needs no secrecy
 	switch {
 	case backend == nil:
-		http.Error(w, "the HTTPRoute "+matched.Route+" has no backend for this request", http.StatusInternalServerError)
+		d.refuse(w, r, http.StatusInternalServerError, "the HTTPRoute "+matched.Route+" has no backend for this request")
 	case backend.Invalid != "":
 		// Why is for those who can read the route's status: it may name what the client must not know.
 		d.log.Debug("Route can't be served", "route", matched.Route, "reason", backend.Invalid)
-		http.Error(w, "the backend of this route can't be used; the status of HTTPRoute "+matched.Route+" says why",
-			http.StatusInternalServerError)
+		d.refuse(w, r, http.StatusInternalServerError,
+			"the backend of this route can't be used; the status of HTTPRoute "+matched.Route+" says why")
 	default:
 		d.mcp.Serve(w, r, s.backends, backend.MCP, p.site)
 	}
+}
+
+// refuse answers a request for which there is no Backend.
+func (d *dataPlane) refuse(w http.ResponseWriter, r *http.Request, status int, why string) {
+	observed := d.telemetry.Begin(r)
+	defer observed.End()
+	http.Error(observed.Writer(w), why, status)
 }
 
 // listener is a bound port.
@@ -298,20 +307,29 @@ func (d *dataPlane) listen(number int32) (*listener, error) {
 // maxHeader bounds, in bytes, the header of a client's request.
 const maxHeader = 64 << 10
 
+// How long a client may take: to send a request's header, to send all of a request, and to send the next one.
+const (
+	headerTimeout = 10 * time.Second
+	bodyTimeout   = 30 * time.Second
+	idleTimeout   = 2 * time.Minute
+)
+
 // serveOn serves what is bound, until that is closed.
 func (d *dataPlane) serveOn(bound net.Listener, maxHeader int, handler http.HandlerFunc) *listener {
 	streams := detached.New()
 	l := &listener{bound: bound, streams: streams, done: make(chan struct{}), server: &http.Server{
 		Handler:           handler,
 		BaseContext:       func(net.Listener) context.Context { return streams.Context(context.Background()) },
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       bodyTimeout, // Ends with the body: it does not bound how long the answer takes.
+		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+		ErrorLog:          serverLog(d.log),
 	}}
 	go func() {
 		defer close(l.done)
-		if err := l.server.Serve(bound); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		err := l.server.Serve(clientListener{bound, d.writeTimeout})
+		if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			d.log.Error("Port is no longer served", "address", bound.Addr().String(), "error", err)
 		}
 	}()

@@ -166,6 +166,24 @@ func TestServe(t *testing.T) {
 	if !strings.Contains(p.logs.String(), "secret-namespace/secret-name is not permitted") {
 		t.Error("the log does not say why")
 	}
+	if got := p.rejected(""); got != 5 {
+		t.Errorf("%v requests without a Backend are counted", got)
+	}
+}
+
+func TestPanicIsAnError(t *testing.T) {
+	p := newPlane(t)
+	bound := occupy(t, 0)
+	l := p.serveOn(bound, maxHeader, func(http.ResponseWriter, *http.Request) { panic("something is wrong") })
+	_, err := p.do(http.MethodGet, int32(bound.Addr().(*net.TCPAddr).Port), "/", "", nil)
+	_ = bound.Close()
+	l.shutdown(t.Context())
+	if err == nil {
+		t.Error("there is an answer")
+	}
+	if log := p.logs.String(); !strings.Contains(log, "level=ERROR msg=\"http: panic serving ") || !strings.Contains(log, "something is wrong") {
+		t.Errorf("got %s", log)
+	}
 }
 
 func TestWeights(t *testing.T) {

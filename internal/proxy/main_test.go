@@ -145,6 +145,27 @@ func (p *plane) metric(name string) float64 {
 	return 0
 }
 
+// rejected returns how many requests for a Backend were rejected.
+func (p *plane) rejected(backend string) (count float64) {
+	p.t.Helper()
+	families, err := p.registry.Gather()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			labels := map[string]string{}
+			for _, pair := range m.GetLabel() {
+				labels[pair.GetName()] = pair.GetValue()
+			}
+			if f.GetName() == "dynamic_mcp_requests_total" && labels["backend"] == backend && labels["result"] == "rejected" {
+				count += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return count
+}
+
 // answer is what came back.
 type answer struct {
 	status int

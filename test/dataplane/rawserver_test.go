@@ -41,12 +41,18 @@ type rawServer struct {
 	tools string
 	// stalls is the method that is never answered.
 	stalls string
+	// misbehaves are what answers requests of a method in whatever way; they must end with the request. Running counts them.
+	misbehaves map[string]misbehavior
+	running    int
 	// getStatus is the answer to GET; 405 unless set.
 	getStatus int
 	got       map[string][]string // Bodies by method; of responses under "".
 	opened    int
 	hold      chan struct{} // Ends what stalls.
 }
+
+// misbehavior answers a request with that id.
+type misbehavior func(w http.ResponseWriter, r *http.Request, id json.RawMessage)
 
 // rawAnswer is an answer. The response to the request comes last; what is before it goes into the stream as well.
 type rawAnswer struct {
@@ -55,7 +61,10 @@ type rawAnswer struct {
 }
 
 func newRawServer(t *testing.T, name string) *rawServer {
-	s := &rawServer{t: t, name: name, answers: map[string]rawAnswer{}, tools: `{"tools":[]}`, got: map[string][]string{}, hold: make(chan struct{})}
+	s := &rawServer{
+		t: t, name: name, answers: map[string]rawAnswer{}, tools: `{"tools":[]}`, misbehaves: map[string]misbehavior{},
+		got: map[string][]string{}, hold: make(chan struct{}),
+	}
 	s.listener = servertest.New(t, http.HandlerFunc(s.serve))
 	t.Cleanup(func() { close(s.hold) })
 	return s
@@ -79,6 +88,20 @@ func (s *rawServer) stall(method string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stalls = method
+}
+
+// misbehave has requests of a method answered in another way; nil in the usual one.
+func (s *rawServer) misbehave(method string, answer misbehavior) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.misbehaves[method] = answer
+}
+
+// misbehaving returns how many requests are being answered in another way.
+func (s *rawServer) misbehaving() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.running
 }
 
 // bodies returns what the server got of a method.
@@ -117,12 +140,23 @@ func (s *rawServer) serve(w http.ResponseWriter, r *http.Request) {
 	s.got[m.Method] = append(s.got[m.Method], string(body))
 	answer, ok := s.answers[m.Method]
 	stalls := m.Method != "" && s.stalls == m.Method
+	misbehave := s.misbehaves[m.Method]
+	if misbehave != nil {
+		s.running++
+	}
 	if m.Method == "initialize" && !stalls {
 		s.opened++
 		w.Header().Set("Mcp-Session-Id", fmt.Sprintf("%s-%d", s.name, s.opened))
 	}
 	s.mu.Unlock()
 	switch {
+	case misbehave != nil:
+		defer func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.running--
+		}()
+		misbehave(w, r, m.ID)
 	case stalls:
 		select {
 		case <-s.hold:

@@ -73,13 +73,18 @@ const (
 // Error is a JSON-RPC error: what a message's error member says, or what is wrong with a message.
 type Error struct {
 	Code Code
-	// Message is one sentence for people. It never holds bytes of the offending message, so that it can be logged.
+	// Message is one sentence for people. Unless Remote is set, it never holds bytes of a message, so that it can be logged.
 	Message string
 	// Data is raw JSON, or nil.
 	Data []byte
+	// Remote is whether Message and Data are another's words: they are for whoever made the request, and for no log.
+	Remote bool
 }
 
-// Error implements error.
+// Error implements error. It is for logs as well.
 func (e *Error) Error() string {
+	if e.Remote {
+		return "JSON-RPC error " + strconv.Itoa(int(e.Code))
+	}
 	return e.Message + " (JSON-RPC error " + strconv.Itoa(int(e.Code)) + ")"
 }

@@ -25,9 +25,6 @@ import (
 	"time"
 )
 
-// bodyTimeout is how long a peer may take to send a body.
-const bodyTimeout = 30 * time.Second
-
 type fromPeer struct{}
 
 // FromPeer returns whether the request with this context was forwarded by a peer: it is served here, and never forwarded
@@ -35,7 +32,7 @@ type fromPeer struct{}
 func FromPeer(ctx context.Context) bool { return ctx.Value(fromPeer{}) != nil }
 
 // Handler serves the peer port. A request that a replica of the same key ring has sent is handed to serve as its client
-// sent it; anything else is answered 403, always the same.
+// sent it; anything else is answered 403, always the same. How long a body may take is the http.Server's to say (ReadTimeout).
 //
 // A request that is sent again within its 30 seconds is served again: whoever has overheard it has the client's tokens
 // too, and could send it as a request of its own to the port that clients use. To let such a one in twice tells it no more
@@ -70,12 +67,7 @@ func (p *Peers) verify(w http.ResponseWriter, r *http.Request) (*http.Request, s
 	if r.ContentLength > p.limits.MaxRequestBody {
 		return nil, "", &http.MaxBytesError{Limit: p.limits.MaxRequestBody}
 	}
-	// A connection that has no deadlines (in a test) is no reason to refuse the request.
-	deadlines := http.NewResponseController(w)
-	_ = deadlines.SetReadDeadline(time.Now().Add(bodyTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, p.limits.MaxRequestBody))
-	// While the request is answered, the server watches the connection for the peer's going away.
-	_ = deadlines.SetReadDeadline(time.Time{})
 	if err != nil {
 		return nil, "", err
 	}

@@ -385,7 +385,7 @@ func (x *exchange) ask(ctx context.Context, t *target, method string, params []b
 // remoteError is a target's error answer.
 func remoteError(answer []byte, e jsonrpc.Span) *jsonrpc.Error {
 	var fields [2]jsonrpc.Span
-	remote := &jsonrpc.Error{Code: jsonrpc.CodeInternal}
+	remote := &jsonrpc.Error{Code: jsonrpc.CodeInternal, Remote: true}
 	if jsonrpc.Lookup(answer, e, []string{"code", "message"}, fields[:]) == nil {
 		if code, err := strconv.Atoi(string(fields[0].Of(answer))); err == nil {
 			remote.Code = jsonrpc.Code(code)

@@ -88,6 +88,9 @@ func unavailable(name config.TargetName, reason string) *jsonrpc.Error {
 func asUnavailable(t *target, err error) *jsonrpc.Error {
 	var e *upstream.Error
 	if errors.As(err, &e) {
+		if e.Said != "" {
+			return unavailable(t.Name, e.Reason+": "+e.Said)
+		}
 		return unavailable(t.Name, e.Reason)
 	}
 	var rpc *jsonrpc.Error

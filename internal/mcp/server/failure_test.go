@@ -17,6 +17,8 @@ limitations under the License.
 package server
 
 import (
+	"compress/gzip"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -32,6 +34,16 @@ const callBody = `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name"
 func unavailableWith(reason string) string {
 	return `{"jsonrpc":"2.0","id":7,"error":{"code":-32603,"message":"target \"everything\" is unavailable: ` + reason +
 		`","data":{"target":"everything","reason":"` + reason + `"}}}`
+}
+
+// impatient is a gateway that waits for 300ms only, where that is what a test wants, and takes messages of 2000000 bytes.
+func impatient(want string) func(*config.Limits) {
+	return func(l *config.Limits) {
+		l.MaxMessage = 2000000
+		if strings.Contains(want, "it was silent for 300ms") {
+			l.CallTimeout = 300 * time.Millisecond
+		}
+	}
 }
 
 func TestCallToAServerThatFailsNamesItAndSaysWhy(t *testing.T) {
@@ -65,16 +77,18 @@ func TestCallToAServerThatFailsNamesItAndSaysWhy(t *testing.T) {
 			w.Header().Set("Content-Length", "2000001")
 			_, _ = w.Write([]byte(`{"jsonrpc"`))
 		}, unavailableWith("its answer is larger than 2000000 bytes")},
+		"a compressed answer": {func(w http.ResponseWriter, _ *http.Request, _ *message) {
+			compressed(contentJSON(w), `{"jsonrpc":"2.0","id":7,"result":{}}`)
+		}, unavailableWith("it answers with a Content-Encoding, which it was asked not to")},
+		"a compressed stream": {func(w http.ResponseWriter, _ *http.Request, _ *message) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			compressed(w, "data: {\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}\n\n")
+		}, unavailableWith("it answers with a Content-Encoding, which it was asked not to")},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			server := newFakeServer(t)
-			g := newGateway(t, server.targets(), withLimits(func(l *config.Limits) {
-				l.MaxMessage = 2000000
-				if name == "by silence" { // The others must not be taken for it where all is slow.
-					l.CallTimeout = 300 * time.Millisecond
-				}
-			}))
+			g := newGateway(t, server.targets(), withLimits(impatient(test.want)))
 			id := g.open()
 			server.set(func() { server.answer = test.answer })
 			if got := g.do(call{body: callBody, session: id}); got.status != http.StatusOK || got.body != test.want {
@@ -86,6 +100,14 @@ func TestCallToAServerThatFailsNamesItAndSaysWhy(t *testing.T) {
 			}
 		})
 	}
+}
+
+// compressed answers as servers behind some proxies do, whatever the client accepts.
+func compressed(w http.ResponseWriter, body string) {
+	w.Header().Set("Content-Encoding", "gzip")
+	z := gzip.NewWriter(w)
+	_, _ = io.WriteString(z, body)
+	_ = z.Close()
 }
 
 func TestStreamThatBreaksOffEndsWithAnError(t *testing.T) {
@@ -118,9 +140,7 @@ func TestStreamThatBreaksOffEndsWithAnError(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			server := newFakeServer(t)
-			g := newGateway(t, server.targets(), withLimits(func(l *config.Limits) {
-				l.CallTimeout, l.MaxMessage = 300*time.Millisecond, 2000000
-			}))
+			g := newGateway(t, server.targets(), withLimits(impatient(test.want)))
 			id := g.open()
 			server.set(func() {
 				server.answer = func(w http.ResponseWriter, r *http.Request, _ *message) { test.answer(w, r) }
@@ -219,13 +239,48 @@ func TestLogHasNoSecrets(t *testing.T) {
 		server.answer = func(w http.ResponseWriter, _ *http.Request, _ *message) { w.WriteHeader(500) }
 	})
 	g.do(call{body: strings.Replace(callBody, "echo", "body-of-the-call", 1), session: id, header: map[string]string{"Authorization": "Bearer the-token"}})
+	for _, answer := range []string{
+		"body-of-the-answer\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nMcp-Session-Id=body-of-the-answer\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: body-of-the-answer\r\n\r\n",
+	} {
+		server.set(func() {
+			server.answer = func(w http.ResponseWriter, _ *http.Request, _ *message) {
+				connection, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = io.WriteString(connection, answer)
+				_ = connection.Close()
+			}
+		})
+		g.do(call{body: callBody, session: id})
+	}
+	refusal := `{"code":-32000,"message":"no session body-of-the-answer"}`
+	server.set(func() {
+		server.answer = func(w http.ResponseWriter, _ *http.Request, m *message) {
+			_, _ = fmt.Fprintf(contentJSON(w), `{"jsonrpc":"2.0","id":%s,"error":%s}`, m.ID, refusal)
+		}
+		server.initializeError = refusal
+	})
+	other := newFakeServer(t).target()
+	other.Name, other.Service = "other", "svc-2:80"
+	g.update(testBackend(append(server.targets(), other)))
+	g.do(call{body: listBody, session: id})
 	server.forget()
-	g.do(call{body: callBody, session: id})
+	if got := g.do(call{body: listBody, session: id}); !strings.Contains(got.body, `"result"`) {
+		t.Errorf("got %s", got.body)
+	}
+	got := g.do(call{body: strings.Replace(callBody, "echo", "everything_echo", 1), session: id})
+	if want := "it refused initialize: no session body-of-the-answer"; !strings.Contains(got.body, want) {
+		t.Errorf("got %s, want what the server says: %s", got.body, want)
+	}
 	log := g.log.String()
 	if log == "" {
 		t.Fatal("the failure is not logged")
 	}
-	for _, secret := range []string{id, "upstream-session", "the-token", "body-of-the-call"} {
+	for _, secret := range []string{id, "upstream-session", "the-token", "body-of-the-call", "body-of-the-answer"} {
 		if strings.Contains(log, secret) {
 			t.Errorf("the log has %q: %s", secret, log)
 		}

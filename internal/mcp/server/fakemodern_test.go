@@ -200,6 +200,7 @@ func strictly(r *http.Request, body []byte) string {
 	}
 	for name, want := range map[string][]string{
 		"Accept":               {"application/json, text/event-stream"},
+		"Accept-Encoding":      {"identity"},
 		"Content-Type":         {"application/json"},
 		"Mcp-Protocol-Version": {modernVersion},
 		"User-Agent":           {"dynamic-mcp/test"},

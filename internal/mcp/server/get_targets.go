@@ -291,6 +291,10 @@ func (l *listening) relayEvents(now *targetNow, us upstreamSession, name string,
 			// Servers that replay more than a stream had send what is no message, and answers that were given already.
 			continue
 		}
+		if now.backend.isShared() && event.IsMessage() && len(event.Data) > 0 &&
+			(m.Kind == jsonrpc.Invalid || m.Kind == jsonrpc.Response && !replayed) {
+			continue // No server answers on a stream that continues nothing; see isShared.
+		}
 		if m.Kind == jsonrpc.Response {
 			event.Data = owner.renameResumed(event.Data, m.Result)
 		}

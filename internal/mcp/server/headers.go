@@ -81,6 +81,7 @@ func (s *Server) upstreamHeader(client http.Header, us upstreamSession) http.Hea
 // setOwnHeaders sets what the gateway answers for, in place of anything that the client sent.
 func (s *Server) setOwnHeaders(h http.Header, us upstreamSession) {
 	h["Accept"] = acceptBoth
+	h["Accept-Encoding"] = acceptIdentity
 	h["Content-Type"] = contentTypeJSON
 	h["User-Agent"] = []string{s.upstream.UserAgent()}
 	delete(h, headerSessionID)

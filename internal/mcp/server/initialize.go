@@ -303,7 +303,7 @@ func (s *Server) initializeLate(ctx context.Context, cs *clientSession, t *targe
 		var m jsonrpc.Message
 		_ = jsonrpc.Scan(answer, &m) // openUpstream has.
 		refusal := bounded(remoteError(answer, m.Error).Message)
-		return upstreamSession{}, "", &upstream.Error{Target: t.Name, Reason: "it refused initialize: " + refusal}
+		return upstreamSession{}, "", &upstream.Error{Target: t.Name, Reason: "it refused initialize", Said: refusal}
 	}
 	// The server lists its tools in full only once it has taken this.
 	messages := [][]byte{[]byte(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)}

@@ -190,7 +190,9 @@ func (b *modernCall) discover(ctx context.Context) (*http.Response, string, erro
 	}
 	switch {
 	case m.Result.Empty() && isModernError(answer):
-		return nil, "", b.failure(ctx, errors.New("it refused "+methodDiscover+": "+bounded(remoteError(answer, m.Error).Message)))
+		return nil, "", &upstream.Error{
+			Target: b.c.target.Name, Reason: "it refused " + methodDiscover, Said: bounded(remoteError(answer, m.Error).Message),
+		}
 	case m.Result.Empty() || !slices.Contains(stringsOf(answer, m.Result, "supportedVersions"), modernVersion):
 		b.isReplaced(ctx, b.c.target, endpoint, eraModern)
 		return nil, "", errEraChanged

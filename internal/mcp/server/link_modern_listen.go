@@ -284,7 +284,7 @@ func listenRefusal(answer []byte) error {
 	case m.Error.Empty() || errorCode(answer) == jsonrpc.CodeMethodNotFound:
 		return errNoListen
 	default:
-		return errors.New("it refused " + methodListen + ": " + bounded(remoteError(answer, m.Error).Message))
+		return fmt.Errorf("it refused %s: %w", methodListen, remoteError(answer, m.Error))
 	}
 }
 

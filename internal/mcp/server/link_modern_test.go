@@ -383,7 +383,7 @@ func TestModernServerThatFailsIsNamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := newModernServer(t)
-			g := newGateway(t, server.targets(), withLimits(func(l *config.Limits) { l.CallTimeout, l.MaxMessage = 300*time.Millisecond, 2000000 }))
+			g := newGateway(t, server.targets(), withLimits(impatient(c.want)))
 			id := g.open()
 			server.tools = []string{}
 			server.set(func() { server.answer = c.answer })

@@ -155,6 +155,9 @@ func (x *exchange) relayModernStream(ctx context.Context, t *target, response *h
 				}
 			}
 		}
+		if x.isForeign(&event, &m) {
+			continue
+		}
 		if stream.send(&event) != nil {
 			return
 		}

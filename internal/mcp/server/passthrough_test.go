@@ -120,6 +120,7 @@ func TestOnlyWhatIsTheServersReachesIt(t *testing.T) {
 		"Mcp-Protocol-Version": "2025-11-25",
 		"Mcp-Session-Id":       "upstream-session-1",
 		"Accept":               "application/json, text/event-stream",
+		"Accept-Encoding":      "identity",
 		"Content-Type":         "application/json",
 		"User-Agent":           "dynamic-mcp/test",
 		"Host":                 fmt.Sprintf("everything.default.svc.cluster.local:%d", server.target().Port),

@@ -21,7 +21,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
@@ -155,9 +154,8 @@ func (x *exchange) checkNames() *httpError {
 	return nil
 }
 
-// bodyTimeout is how long a client may take to send a body.
-const bodyTimeout = 30 * time.Second
-
+// readBody reads the request's body. How long the client may take is the http.Server's to say (ReadTimeout), which holds for
+// bodies that nobody reads as well.
 func (x *exchange) readBody() *httpError {
 	limit := x.limits.MaxRequestBody
 	tooLarge := &httpError{http.StatusRequestEntityTooLarge, jsonrpc.CodeTransport,
@@ -166,9 +164,6 @@ func (x *exchange) readBody() *httpError {
 		x.w.Header().Set("Connection", "close") // The rest of the body is not read.
 		return tooLarge
 	}
-	// A connection that has no deadlines (in a test) is no reason to refuse the request.
-	deadlines := http.NewResponseController(x.w)
-	_ = deadlines.SetReadDeadline(time.Now().Add(bodyTimeout))
 	var err error
 	const trusted = 64 << 10 // What is larger takes memory only as it comes.
 	if n := x.r.ContentLength; n >= 0 && n <= trusted {
@@ -177,8 +172,6 @@ func (x *exchange) readBody() *httpError {
 	} else {
 		x.body, err = io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, limit))
 	}
-	// While the request is answered, the server watches the connection for the client's going away.
-	_ = deadlines.SetReadDeadline(time.Time{})
 	var maxBytes *http.MaxBytesError
 	switch {
 	case err == nil:

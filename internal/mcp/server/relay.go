@@ -55,25 +55,20 @@ func (x *exchange) relay(ctx context.Context, t *target, us upstreamSession, res
 func (x *exchange) relayBody(ctx context.Context, t *target, response *http.Response) {
 	limit := x.limits.MaxMessage
 	if response.ContentLength > limit {
-		x.fail(unavailable(t.Name, "its answer is larger than "+strconv.FormatInt(limit, 10)+" bytes"))
+		x.fail(x.tooLarge(t))
 		return
 	}
-	n := response.ContentLength
-	small := n >= 0 && n <= wholeAnswer
-	if x.reads() || !small && x.mayLink() {
+	if x.reads() || x.backend.isShared() {
 		x.relayRead(ctx, t, response)
 		return
 	}
 	x.w.Header()["Content-Type"] = response.Header["Content-Type"]
-	if small {
+	n := response.ContentLength
+	if n >= 0 && n <= wholeAnswer {
 		buffer := buffers.Get().(*[wholeAnswer]byte)
 		defer buffers.Put(buffer)
 		if _, err := io.ReadFull(response.Body, buffer[:n]); err != nil {
 			x.failBrokenOff(ctx, t)
-			return
-		}
-		if x.hasLinks(buffer[:n]) {
-			x.giveRead(t, response, buffer[:n])
 			return
 		}
 		x.w.Header()["Content-Length"] = []string{strconv.FormatInt(n, 10)}
@@ -101,24 +96,33 @@ func (x *exchange) reads() bool {
 	return isList || x.rewrite != nil
 }
 
-// relayRead hands on an answer whose result the gateway reads.
+// relayRead hands on an answer once all of it is there, and, if it is of one of several targets, once it is known to be the request's.
+// What the gateway need not change it hands on byte for byte.
 func (x *exchange) relayRead(ctx context.Context, t *target, response *http.Response) {
-	body, err := io.ReadAll(io.LimitReader(response.Body, x.limits.MaxMessage+1))
+	var buffer []byte
+	if !x.reads() { // What is read may be kept.
+		pooled := buffers.Get().(*[wholeAnswer]byte)
+		defer buffers.Put(pooled)
+		buffer = pooled[:]
+	}
+	body, err := readWhole(response.Body, buffer, x.limits.MaxMessage)
 	switch {
 	case err != nil:
 		x.failBrokenOff(ctx, t)
 		return
 	case int64(len(body)) > x.limits.MaxMessage:
-		x.fail(unavailable(t.Name, "its answer is larger than "+strconv.FormatInt(x.limits.MaxMessage, 10)+" bytes"))
+		x.fail(x.tooLarge(t))
 		return
 	}
-	x.giveRead(t, response, body)
-}
-
-// giveRead hands on the body of an answer that has been read.
-func (x *exchange) giveRead(t *target, response *http.Response, body []byte) {
 	var m jsonrpc.Message
-	if jsonrpc.Scan(body, &m) == nil {
+	err = jsonrpc.Scan(body, &m)
+	if x.backend.isShared() {
+		if wrong := x.wrongAnswer(body, &m, err); wrong != "" {
+			x.fail(unavailable(t.Name, wrong))
+			return
+		}
+	}
+	if err == nil {
 		body = x.readResult(t, body, m.Result)
 	}
 	writeBody(x.w, http.StatusOK, response.Header["Content-Type"], body)
@@ -211,7 +215,7 @@ func (x *exchange) relayError(ctx context.Context, t *target, response *http.Res
 		return
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxErrorBody))
-	if err == nil && isJSON(response.Header) && errorCode(body) != 0 && passesOn(response.StatusCode) {
+	if err == nil && isJSON(response.Header) && errorCode(body) != 0 && passesOn(response.StatusCode) && x.isOwnError(body) {
 		status := response.StatusCode
 		if status == http.StatusNotFound && x.modern == nil {
 			status = http.StatusOK // To a client, 404 would mean that its session is gone.
@@ -258,7 +262,7 @@ func (x *exchange) relayStream(
 		switch {
 		case err == nil:
 			m, err := owner.own(&event)
-			if err != nil {
+			if err != nil || x.isForeign(&event, &m) {
 				continue
 			}
 			if m.Kind == jsonrpc.Response && sameID(event.Data, m.ID, x.id()) {

@@ -45,6 +45,7 @@ var (
 	contentTypeJSON        = []string{"application/json"}
 	contentTypeEventStream = []string{"text/event-stream"}
 	acceptBoth             = []string{"application/json, text/event-stream"}
+	acceptIdentity         = []string{"identity"} // Without it, servers may choose any encoding (RFC 9110, 12.5.3).
 )
 
 // Options configure a Server.

@@ -28,6 +28,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -214,6 +215,12 @@ func (c *Client) sendToAny(
 		response, err := c.send(ctx, t, e.urlOf(path), r)
 		if err == nil {
 			c.answered(t, e, permit, response.StatusCode)
+			if response.StatusCode == http.StatusOK && isEncoded(response.Header) {
+				_ = response.Body.Close()
+				c.observe(t, e.address, KindOther)
+				f := failure{kind: KindOther, reason: "it answers with a Content-Encoding, which it was asked not to"}
+				return nil, "", f.asError(t)
+			}
 			return response, e.address, nil
 		}
 		f := explain(ctx, err)
@@ -224,6 +231,14 @@ func (c *Client) sendToAny(
 		}
 	}
 	return nil, "", failed
+}
+
+// isEncoded returns whether an answer's body is not what the server said, but a compressed form of it. It can't be read, and the
+// client has not said that it could.
+// https://www.rfc-editor.org/rfc/rfc9110#section-8.4
+func isEncoded(h http.Header) bool {
+	encodings := h["Content-Encoding"]
+	return len(encodings) > 0 && (len(encodings) > 1 || encodings[0] != "" && !strings.EqualFold(encodings[0], "identity"))
 }
 
 func (c *Client) send(ctx context.Context, t *Target, to *url.URL, r *Request) (*http.Response, error) {

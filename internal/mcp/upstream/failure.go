@@ -25,6 +25,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
@@ -66,6 +67,8 @@ type Error struct {
 	Kind Kind
 	// Reason for the client's eyes: "connection refused", "no answer within 15s".
 	Reason string
+	// Said, if not empty, is what the server said itself: it is for the client too, and for no log.
+	Said string
 	// Err is the cause, for logs.
 	Err error
 }
@@ -83,7 +86,14 @@ func (e *Error) LogValue() slog.Value {
 	if e.Err == nil {
 		return slog.StringValue(e.Error())
 	}
-	return slog.StringValue(e.Error() + ": " + e.Err.Error())
+	cause := e.Err.Error()
+	if e.Kind == KindOther {
+		// What is no HTTP is quoted by net/http, and may be anything.
+		if before, _, quotes := strings.Cut(cause, `"`); quotes {
+			cause = before + "…"
+		}
+	}
+	return slog.StringValue(e.Error() + ": " + cause)
 }
 
 // failure is why one attempt failed.
