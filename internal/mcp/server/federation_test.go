@@ -270,7 +270,7 @@ func TestSlowOrBrokenTargetCostsOnlyItsOwnPart(t *testing.T) {
 	}
 	t.Run("stalls at initialize", func(t *testing.T) {
 		b := stall(newFakeServer(t).withTools("B", "echo", "sub"), "initialize")
-		g := newGateway(t, []config.Target{a.named("a"), b.named("b")}, limits, withLimits(func(l *config.Limits) { l.InitializeTimeout = time.Second }))
+		g := newGateway(t, []config.Target{a.named("a"), b.named("b")}, limits, withLimits(func(l *config.Limits) { l.InitializeTimeout = 2 * time.Second }))
 		id := g.open()
 		same(t, g.toolNames(id), []string{"echo"})
 		same(t, g.callTool(id, "echo"), "A "+params("echo"))
@@ -287,10 +287,10 @@ func TestSlowOrBrokenTargetCostsOnlyItsOwnPart(t *testing.T) {
 	})
 	t.Run("stalls at tools/call", func(t *testing.T) {
 		b := stall(newFakeServer(t).withTools("B", "echo", "sub"), "tools/call")
-		g := newGateway(t, []config.Target{a.named("a"), b.named("b")}, limits, withLimits(func(l *config.Limits) { l.CallTimeout = 300 * time.Millisecond }))
+		g := newGateway(t, []config.Target{a.named("a"), b.named("b")}, withLimits(func(l *config.Limits) { l.CallTimeout = 2 * time.Second }))
 		id := g.open()
 		same(t, g.toolNames(id), []string{"echo", "b_echo", "sub"})
-		same(t, g.callTool(id, "sub"), `-32603 target "b" is unavailable: it was silent for 300ms`)
+		same(t, g.callTool(id, "sub"), `-32603 target "b" is unavailable: it was silent for 2s`)
 		same(t, g.callTool(id, "echo"), "A "+params("echo"))
 	})
 	t.Run("is down, and its names stay its own", func(t *testing.T) {

@@ -167,7 +167,7 @@ func TestResultsOfALegacyServerGetWhatTheModernEraDemands(t *testing.T) {
 
 func TestErrorsOfALegacyServerBecomeThoseOfTheModernEra(t *testing.T) {
 	server := newFakeServer(t).withTools("A", "echo")
-	g := newGateway(t, server.targets(), withLimits(func(l *config.Limits) { l.CallTimeout = 300 * time.Millisecond }))
+	g := newGateway(t, server.targets(), withLimits(func(l *config.Limits) { l.CallTimeout = 2 * time.Second }))
 	usual := server.answer
 	for name, test := range map[string]struct {
 		status      int    // Of the server.
@@ -197,7 +197,7 @@ func TestErrorsOfALegacyServerBecomeThoseOfTheModernEra(t *testing.T) {
 		"a page": {502, `<html>`, "text/html", 200,
 			`{"jsonrpc":"2.0","id":"q","error":{"code":-32603,"message":"target \"everything\" is unavailable: it answered HTTP status 502","data":{"target":"everything","reason":"it answered HTTP status 502"}}}`},
 		"silence": {0, ``, "", 200,
-			`{"jsonrpc":"2.0","id":"q","error":{"code":-32603,"message":"target \"everything\" is unavailable: it was silent for 300ms","data":{"target":"everything","reason":"it was silent for 300ms"}}}`},
+			`{"jsonrpc":"2.0","id":"q","error":{"code":-32603,"message":"target \"everything\" is unavailable: it was silent for 2s","data":{"target":"everything","reason":"it was silent for 2s"}}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g.t = t
