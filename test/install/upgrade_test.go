@@ -231,7 +231,7 @@ spec:
 		Expect(found).To(BeTrue())
 		_, rest, _ = strings.Cut(rest, "```sh\n")
 		commands, _, _ := strings.Cut(rest, "```")
-		for line := range strings.Lines(strings.ReplaceAll(commands, "\\\n", " ")) {
+		for line := range strings.Lines(commands) {
 			words := strings.Fields(line)
 			Expect(words[0]).To(Equal("kubectl"))
 			// Without controllers nobody empties a namespace.
