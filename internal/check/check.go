@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -52,7 +53,7 @@ type Options struct {
 	Timeout time.Duration
 }
 
-// Run makes every check and writes a line about each to out. Its error says only how many failed.
+// Run makes every check, all at once, and writes a line about each to out. Its error says only how many failed.
 func Run(ctx context.Context, c client.Client, options Options, out io.Writer) error {
 	r := runner{Client: c, namespace: options.Namespace}
 	checks := []func(context.Context) (string, error){r.gatewayClass}
@@ -60,20 +61,30 @@ func Run(ctx context.Context, c client.Client, options Options, out io.Writer) e
 		checks = append(checks, r.webhook)
 	}
 	checks = append(checks, r.status)
+	results := make([]result, len(checks))
+	var done sync.WaitGroup
+	for i, check := range checks {
+		done.Go(func() { results[i].said, results[i].err = within(ctx, options.Timeout, check) })
+	}
+	done.Wait()
 	failed := 0
-	for _, check := range checks {
-		said, err := within(ctx, options.Timeout, check)
-		if err != nil {
+	for _, result := range results {
+		if result.err != nil {
 			failed++
-			fmt.Fprintf(out, "FAILED  %v\n", err)
+			fmt.Fprintf(out, "FAILED  %v\n", result.err)
 			continue
 		}
-		fmt.Fprintf(out, "ok      %s\n", said)
+		fmt.Fprintf(out, "ok      %s\n", result.said)
 	}
 	if failed > 0 {
 		return fmt.Errorf("%d of %d checks failed", failed, len(checks))
 	}
 	return nil
+}
+
+type result struct {
+	said string
+	err  error
 }
 
 func within(ctx context.Context, limit time.Duration, check func(context.Context) (string, error)) (string, error) {
