@@ -126,7 +126,8 @@ func (r runner) gatewayClass(ctx context.Context) (string, error) {
 	case apimeta.IsNoMatchError(err):
 		return "", errors.New("the Gateway API's CRDs are not installed: install its standard channel, v1.6")
 	case apierrors.IsNotFound(err):
-		return "", fmt.Errorf("there is no GatewayClass %s, which the manager makes when it starts: look at its pods, and their logs", v1alpha1.GatewayClassName)
+		return "", fmt.Errorf("there is no GatewayClass %s, which the manager makes when it starts: look at its pods, and their logs",
+			v1alpha1.GatewayClassName)
 	case err != nil:
 		return "", fmt.Errorf("get the GatewayClass %s: %w", v1alpha1.GatewayClassName, err)
 	case class.Spec.ControllerName != v1alpha1.ControllerName:
@@ -149,7 +150,8 @@ func (r runner) webhook(ctx context.Context) (string, error) {
 	err := r.Create(ctx, refused, client.DryRunAll)
 	switch {
 	case err == nil:
-		return "", errors.New("a Backend that can't work is not refused: there is no webhook, or with failurePolicy Ignore none that answers")
+		return "", errors.New("a Backend that can't work is not refused: there is no webhook, " +
+			"or none that answers and failurePolicy is Ignore")
 	case apimeta.IsNoMatchError(err):
 		return "", errors.New("the CRD of Backends is not installed")
 	case !strings.Contains(err.Error(), "denied the request") || !strings.Contains(err.Error(), `Unsupported value: "SSE"`):

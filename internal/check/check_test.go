@@ -44,8 +44,8 @@ type cluster struct {
 }
 
 var (
-	working = metav1.Condition{Type: "Accepted", Status: metav1.ConditionTrue, Reason: "Accepted", Message: "fine"}
-	denied  = errors.New(`admission webhook "backends.gateway.kgateway.dev" denied the request: spec: Unsupported value: "SSE"`)
+	working   = metav1.Condition{Type: "Accepted", Status: metav1.ConditionTrue, Reason: "Accepted", Message: "fine"}
+	errDenied = errors.New(`admission webhook "backends.gateway.kgateway.dev" denied the request: spec: Unsupported value: "SSE"`)
 )
 
 func class(controller string, conditions ...metav1.Condition) *gatewayv1.GatewayClass {
@@ -93,7 +93,7 @@ func TestRun(t *testing.T) {
 		fails     string
 	}{
 		"all of it works": {
-			cluster: cluster{class: class(ours, working), refusal: denied, condition: &working},
+			cluster: cluster{class: class(ours, working), refusal: errDenied, condition: &working},
 			want:    []string{"ok      the GatewayClass", "ok      the webhook", "ok      a new Backend"},
 		},
 		"an installation without webhooks": {
@@ -109,17 +109,17 @@ func TestRun(t *testing.T) {
 			fails: "3 of 3 checks failed",
 		},
 		"another implementation's class": {
-			cluster: cluster{class: class("example.com/gateway", working), refusal: denied, condition: &working},
+			cluster: cluster{class: class("example.com/gateway", working), refusal: errDenied, condition: &working},
 			want:    []string{"FAILED  the GatewayClass agentgateway belongs to example.com/gateway"},
 			fails:   "1 of 3 checks failed",
 		},
 		"a class that is not accepted": {
-			cluster: cluster{class: class(ours, broken), refusal: denied, condition: &working},
+			cluster: cluster{class: class(ours, broken), refusal: errDenied, condition: &working},
 			want:    []string{"FAILED  the GatewayClass agentgateway is not accepted: the parameters are missing"},
 			fails:   "1 of 3 checks failed",
 		},
 		"statuses of before": {
-			cluster: cluster{class: class(ours, stale), refusal: denied, condition: &stale},
+			cluster: cluster{class: class(ours, stale), refusal: errDenied, condition: &stale},
 			want:    []string{"is not accepted: no manager has seen its last change", "is not accepted: no manager has seen its last change"},
 			fails:   "2 of 3 checks failed",
 		},

@@ -18,6 +18,7 @@ package install
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -75,6 +76,17 @@ func (f fresh) kubectl(ctx context.Context, args ...string) error {
 	return err
 }
 
+// script runs hack/install.sh, as make install and make deploy do.
+func (f fresh) script(ctx context.Context, what string) (string, error) {
+	command := exec.CommandContext(ctx, filepath.Join(root, "hack", "install.sh"), what)
+	command.Env = append(os.Environ(), "KUBECONFIG="+f.kubeconfig, "KUBECTL="+f.kubectlPath, "IMG=dynamic-mcp:dev")
+	said, err := command.CombinedOutput()
+	if err != nil {
+		return "", errors.New(string(said))
+	}
+	return string(said), nil
+}
+
 func (f fresh) crd(ctx context.Context) (*unstructured.Unstructured, error) {
 	crd := object("{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: " + backendsCRD + "}}")
 	return crd, f.Get(ctx, client.ObjectKeyFromObject(crd), crd)
@@ -121,7 +133,9 @@ var _ = Describe("An upgrade by Helm", Ordered, func() {
 	var cluster fresh
 	backend := object("{apiVersion: gateway.kgateway.dev/v1alpha1, kind: Backend, metadata: {namespace: default, name: kept}, " +
 		"spec: {type: MCP, mcp: {targets: [{name: a, static: {host: mcp.example.com, port: 80}}]}}}")
-	get := func(ctx context.Context) error { return cluster.Get(ctx, client.ObjectKeyFromObject(backend), backend.DeepCopy()) }
+	get := func(ctx context.Context) error {
+		return cluster.Get(ctx, client.ObjectKeyFromObject(backend), backend.DeepCopy())
+	}
 
 	BeforeAll(func(ctx SpecContext) {
 		cluster = startFresh()
@@ -162,6 +176,39 @@ var _ = Describe("An upgrade by Helm", Ordered, func() {
 		Expect(get(ctx)).To(Succeed())
 		cluster.mustHelm(ctx, "install", "dynamic-mcp", newer, "--set", "webhook.enabled=false")
 		Expect(get(ctx)).To(Succeed())
+	})
+})
+
+var _ = Describe("make install", Ordered, func() {
+	gatewayAPI := filepath.Join(root, "config", "crd", "gateway-api")
+	var cluster fresh
+	BeforeAll(func() { cluster = startFresh() })
+
+	It("leaves the Gateway API to whom has installed it, as the guide says", func(ctx SpecContext) {
+		// Those of the test's API server are nobody's.
+		Expect(cluster.kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-k", gatewayAPI)).To(Succeed())
+		said, err := cluster.script(ctx, "install")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(said).To(ContainSubstring("installed already"))
+		Expect(cluster.describes(ctx)).To(BeTrue())
+	})
+
+	It("adds what is missing of it", func(ctx SpecContext) {
+		const missing = "grpcroutes.gateway.networking.k8s.io"
+		Expect(cluster.kubectl(ctx, "delete", "crd", missing)).To(Succeed())
+		_, err := cluster.script(ctx, "install")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(cluster.kubectl(ctx, "get", "crd", missing)).To(Succeed())
+	})
+
+	It("changes nothing when it is run again", func(ctx SpecContext) {
+		before, err := cluster.crd(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		_, err = cluster.script(ctx, "install")
+		Expect(err).NotTo(HaveOccurred())
+		after, err := cluster.crd(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(after.GetResourceVersion()).To(Equal(before.GetResourceVersion()))
 	})
 })
 
@@ -208,9 +255,7 @@ spec:
 	It("is refused by the chart, and by make deploy, which change nothing", func(ctx SpecContext) {
 		err := cluster.helm(ctx, "install", "dynamic-mcp", filepath.Join(root, "charts", "dynamic-mcp"), "--create-namespace")
 		Expect(err).To(MatchError(ContainSubstring("it belongs to another project")))
-		command := exec.CommandContext(ctx, filepath.Join(root, "hack", "install.sh"), "deploy")
-		command.Env = append(os.Environ(), "KUBECONFIG="+cluster.kubeconfig, "KUBECTL="+cluster.kubectlPath, "IMG=dynamic-mcp:dev")
-		_, err = output(command)
+		_, err = cluster.script(ctx, "deploy")
 		Expect(err).To(MatchError(ContainSubstring("it belongs to another project")))
 		for _, o := range installer() {
 			if o.GetKind() != "CustomResourceDefinition" && o.GetKind() != "Namespace" {
