@@ -32,13 +32,16 @@ at_end() {
 }
 trap at_end EXIT
 
+# {turn} is open while this script has its turn: see use_hack_cluster.
+exec {turn}</dev/null
+
 # run COMMAND…: a process group of its own, which a signal reaches at once. bash would heed it only when the command has
 # ended, and from `make` or a CI system it often reaches this script alone.
 job=
 run() {
   local status=0
   set -m
-  "$@" &
+  "$@" {turn}<&- & # what outlives this script does not keep the others waiting
   job=$!
   set +m
   wait "$job" || status=$?
@@ -111,7 +114,7 @@ use_hack_cluster() {
   else
     unless_kept "$repo/hack/cluster/down.sh"
   fi
-  run hack/cluster/up.sh >"$BIN/e2e.up" {turn}<&- # its daemons outlive this run
+  run hack/cluster/up.sh >"$BIN/e2e.up"
   KUBECONFIG=$(cat "$BIN/e2e.up")
   KUBECTL=$(hack/cluster/build.sh kubectl 2>/dev/null)/kubectl
   export KUBECONFIG KUBECTL
@@ -123,7 +126,6 @@ use_hack_cluster() {
 docker_runs() { command -v docker >/dev/null && docker info >/dev/null 2>&1; }
 
 begin=$SECONDS
-exec {turn}</dev/null
 if [ -n "${IMAGE_LOAD_COMMAND:-}" ]; then
   : "${KUBECONFIG:?must be set with IMAGE_LOAD_COMMAND}"
   load() { $IMAGE_LOAD_COMMAND "$1" >&2; }
@@ -150,5 +152,5 @@ log "images: loaded after $((SECONDS - begin)) s"
 
 export E2E_KUBECONFIG=$KUBECONFIG
 log "stories: compiling"
-run go test -v -count=1 -timeout "${TEST_TIMEOUT:-40m}" ./test/e2e/pods "$@" {turn}<&-
+run go test -v -count=1 -timeout "${TEST_TIMEOUT:-40m}" ./test/e2e/pods "$@"
 log "make test-e2e: $((SECONDS - begin)) s"
