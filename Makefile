@@ -97,7 +97,7 @@ test-conformance: ## Of `make test`, the official MCP conformance suite alone, w
 	@go test -race -v -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./test/conformance
 
 .PHONY: test-e2e
-test-e2e: $(HELM) $(KUSTOMIZE) $(KO) ## The user stories in pods: on kind if Docker runs, else on hack/cluster, or by KUBECONFIG and IMAGE_LOAD_COMMAND (KEEP, TESTFLAGS).
+test-e2e: $(HELM) $(KUSTOMIZE) $(KO) ## The user stories in pods: on kind if Docker runs, else on hack/cluster, or by KUBECONFIG and IMAGE_LOAD_COMMAND (CLUSTER, KEEP, TESTFLAGS).
 	@BIN=$(BIN) KIND=$(KIND) HELM=$(HELM) KUSTOMIZE=$(KUSTOMIZE) hack/e2e.sh $(TESTFLAGS)
 
 .PHONY: test-release
@@ -205,7 +205,7 @@ verify: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(KUSTOMIZE) $(HELM) $(GOLANGCI_LINT) 
 ##@ Cluster (the current kubeconfig)
 
 .PHONY: install
-install: $(KUSTOMIZE) ## Install the CRDs, the Gateway API's included. Never replaces newer ones or another project's.
+install: $(KUSTOMIZE) ## Install the CRDs, the Gateway API's included. Never replaces newer ones or another project's (UPGRADE_GATEWAY_API).
 	@KUSTOMIZE=$(KUSTOMIZE) hack/install.sh install
 
 .PHONY: uninstall
@@ -228,7 +228,7 @@ run-manager: build ## Run the manager on this machine, with each Gateway's proxy
 ##@ Tools
 
 .PHONY: tools
-tools: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(KUSTOMIZE) $(GOLANGCI_LINT) $(HELM) $(KO) $(ACTIONLINT) ## Build the tools into bin/.
+tools: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(KUSTOMIZE) $(GOLANGCI_LINT) $(HELM) $(KO) $(ACTIONLINT) ## Build the tools into bin/, but kind and cosign: what needs those builds them.
 
 # go-tool NAME, PACKAGE, VERSION: the file's name has the version, so that a new pin is a new file.
 define go-tool

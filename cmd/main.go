@@ -47,7 +47,8 @@ func newRootCommand() *cobra.Command {
 		// The usage text would bury the message about what went wrong.
 		SilenceUsage: true,
 	}
-	root.AddCommand(newManagerCommand(), newProxyCommand(), newStandaloneCommand(), newValidateCommand(), newVersionCommand())
+	root.AddCommand(newManagerCommand(), newProxyCommand(), newStandaloneCommand(), newValidateCommand(), newCheckCommand(),
+		newVersionCommand())
 	return root
 }
 

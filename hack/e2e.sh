@@ -31,7 +31,33 @@ at_end() {
   for end in "${ends[@]}"; do $end || true; done
 }
 trap at_end EXIT
-trap 'exit 130' INT TERM
+
+# {turn} is open while this script has its turn: see use_hack_cluster.
+exec {turn}</dev/null
+
+# run COMMAND…: a process group of its own, which a signal reaches at once. bash would heed it only when the command has
+# ended, and from `make` or a CI system it often reaches this script alone.
+job=
+run() {
+  local status=0
+  set -m
+  "$@" {turn}<&- & # what outlives this script does not keep the others waiting
+  job=$!
+  set +m
+  wait "$job" || status=$?
+  job=
+  return "$status"
+}
+interrupted() {
+  trap '' INT TERM
+  if [ -n "$job" ]; then
+    log "interrupted: waiting for what runs to end, and cleaning up"
+    kill -INT -- "-$job" 2>/dev/null || true
+    wait "$job" || true
+  fi
+  exit 130
+}
+trap interrupted INT TERM
 unless_kept() { [ "${KEEP:-}" = yes ] || ends+=("$1"); }
 
 as_root() {
@@ -42,7 +68,7 @@ use_kind() {
   make "$KIND"
   if ! "$KIND" get clusters 2>/dev/null | grep -qx $kind_cluster; then
     unless_kept delete_kind
-    "$KIND" create cluster --name $kind_cluster --wait 120s --kubeconfig "$BIN/e2e.kubeconfig" >&2
+    run "$KIND" create cluster --name $kind_cluster --wait 120s --kubeconfig "$BIN/e2e.kubeconfig" >&2
   else
     "$KIND" export kubeconfig --name $kind_cluster --kubeconfig "$BIN/e2e.kubeconfig" >&2
   fi
@@ -88,7 +114,8 @@ use_hack_cluster() {
   else
     unless_kept "$repo/hack/cluster/down.sh"
   fi
-  KUBECONFIG=$(hack/cluster/up.sh {turn}<&-) # its daemons outlive this run
+  run hack/cluster/up.sh >"$BIN/e2e.up"
+  KUBECONFIG=$(cat "$BIN/e2e.up")
   KUBECTL=$(hack/cluster/build.sh kubectl 2>/dev/null)/kubectl
   export KUBECONFIG KUBECTL
   export E2E_LOAD_BALANCER=yes
@@ -99,7 +126,6 @@ use_hack_cluster() {
 docker_runs() { command -v docker >/dev/null && docker info >/dev/null 2>&1; }
 
 begin=$SECONDS
-exec {turn}</dev/null
 if [ -n "${IMAGE_LOAD_COMMAND:-}" ]; then
   : "${KUBECONFIG:?must be set with IMAGE_LOAD_COMMAND}"
   load() { $IMAGE_LOAD_COMMAND "$1" >&2; }
@@ -118,13 +144,13 @@ export KUBECTL
 log "cluster: up after $((SECONDS - begin)) s"
 
 arch=$("$KUBECTL" get nodes -o jsonpath='{.items[0].status.nodeInfo.architecture}')
-make image ARCHS="$arch" IMG=dynamic-mcp:dev
+run make image ARCHS="$arch" IMG=dynamic-mcp:dev
 load "$BIN/image-$arch.tar"
-server=$(test/node/image/build.sh)
-load "$server"
+run test/node/image/build.sh >"$BIN/e2e.server"
+load "$(cat "$BIN/e2e.server")"
 log "images: loaded after $((SECONDS - begin)) s"
 
 export E2E_KUBECONFIG=$KUBECONFIG
 log "stories: compiling"
-go test -v -count=1 -timeout "${TEST_TIMEOUT:-40m}" ./test/e2e/pods "$@" {turn}<&-
+run go test -v -count=1 -timeout "${TEST_TIMEOUT:-40m}" ./test/e2e/pods "$@"
 log "make test-e2e: $((SECONDS - begin)) s"

@@ -52,7 +52,7 @@ installed() {
 older() { [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
 
 install_gateway_api() {
-  local ours found name version channel stays=() old=()
+  local ours found name version channel stays=() old=() same=()
   ours=$(sed -n "s,.*$group/bundle-version: ,,p" "config/crd/gateway-api/${group}_gateways.yaml" | head -n 1)
   found=$(installed)
   while read -r name version channel; do
@@ -61,6 +61,8 @@ install_gateway_api() {
       stays+=("$name ($version, $channel)")
     elif older "$version" "$ours"; then
       old+=("$name ($version)")
+    else
+      same+=("$name")
     fi
   done <<<"$found"
 
@@ -75,8 +77,13 @@ install_gateway_api() {
     printf '  %s\n' "${old[@]}" >&2
     die "They may be another implementation's too. To upgrade them: make install UPGRADE_GATEWAY_API=yes"
   fi
+  if [ ${#old[@]} -eq 0 ] && [ ${#same[@]} -ge "$(grep -l "^kind: CustomResourceDefinition" config/crd/gateway-api/* | wc -l)" ]; then
+    log "Gateway API CRDs $ours: installed already"
+    return
+  fi
   log "Gateway API CRDs $ours:"
-  if [ ${#old[@]} -gt 0 ]; then
+  # What is there is older, and is to be upgraded, or of this version: then only its owner changes.
+  if [ ${#old[@]} -gt 0 ] || [ ${#same[@]} -gt 0 ]; then
     "$kustomize" build config/crd/gateway-api |
       "$kubectl" apply --server-side --field-manager="$manager" --force-conflicts -f -
   else

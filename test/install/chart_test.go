@@ -26,6 +26,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -39,7 +40,7 @@ var elsewhere = []string{"ServiceMonitor", "PodMonitor", "Certificate", "Issuer"
 
 var _ = Describe("The chart", func() {
 	It("installs with its defaults what dist/install.yaml does", func(ctx SpecContext) {
-		rendered, err := chart(ctx, "--set", "image.repository=dynamic-mcp")
+		rendered, err := chart(ctx, "--set", "image.repository=dynamic-mcp", "--skip-tests")
 		Expect(err).NotTo(HaveOccurred())
 		ofChart, ofInstaller := normalized(parse(rendered)), normalized(installer())
 		// Helm has its own way to make the namespace.
@@ -122,18 +123,62 @@ var _ = Describe("The chart", func() {
 		}
 	})
 
-	DescribeTable("refuses values that make no sense", func(ctx SpecContext, value, message string) {
-		_, err := chart(ctx, "--set", value)
+	It("tests itself with rights that the API server gives, and that last as long as the test", func(ctx SpecContext) {
+		for _, values := range []string{"webhook.enabled=true", "watchNamespaces={team-a,team-b}"} {
+			rendered, err := chart(ctx, "--set", values)
+			Expect(err).NotTo(HaveOccurred())
+			all := parse(rendered)
+			pod := as[corev1.Pod](all.find("Pod", "dynamic-mcp-check"))
+			Expect(pod.Annotations).To(HaveKeyWithValue("helm.sh/hook", "test"))
+			for _, kind := range []string{"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"} {
+				Expect(all.find(kind, "dynamic-mcp-check").GetAnnotations()).To(And(
+					HaveKeyWithValue("helm.sh/hook", "test"), HaveKeyWithValue("helm.sh/hook-weight", "-1"),
+					HaveKeyWithValue("helm.sh/hook-delete-policy", "before-hook-creation,hook-succeeded,hook-failed")), kind)
+			}
+			// The Backend is made where the right to make it is given, and where the manager works.
+			role := all.find("Role", "dynamic-mcp-check")
+			Expect(pod.Spec.Containers[0].Args).To(ContainElement("--namespace=" + role.GetNamespace()))
+			Expect(all.find("RoleBinding", "dynamic-mcp-check").GetNamespace()).To(Equal(role.GetNamespace()))
+			if strings.HasPrefix(values, "watchNamespaces") {
+				Expect(role.GetNamespace()).To(Equal("team-a"))
+			}
+			// No Service and no budget takes it for the manager.
+			Expect(pod.Labels).NotTo(HaveKey("control-plane"))
+		}
+		rendered, err := chart(ctx, "--set", "webhook.enabled=false")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(as[corev1.Pod](parse(rendered).find("Pod", "dynamic-mcp-check")).Spec.Containers[0].Args).To(ContainElement("--webhooks=false"))
+	})
+
+	DescribeTable("refuses values that make no sense", func(ctx SpecContext, message string, values ...string) {
+		var args []string
+		for _, value := range values {
+			args = append(args, "--set", value)
+		}
+		_, err := chart(ctx, args...)
 		Expect(err).To(MatchError(ContainSubstring(message)))
 	},
-		Entry("a misspelt one", "replicas=2", "additional properties 'replicas' not allowed"),
-		Entry("a misspelt one inside", "webhook.certificate.sorce=self", "additional properties 'sorce' not allowed"),
-		Entry("no replica", "replicaCount=0", "minimum: got 0, want 1"),
-		Entry("an unknown source", "webhook.certificate.source=vault", "/webhook/certificate/source"),
-		Entry("a policy of failure", "webhook.failurePolicy=Maybe", "/webhook/failurePolicy"),
-		Entry("a digest that is a tag", "image.digest=v1", "/image/digest"),
-		Entry("a namespace with a slash", "watchNamespaces={a/b}", "/watchNamespaces/0"),
-		Entry("rotation in words", "sessionKeyRotation=daily", "/sessionKeyRotation"),
+		Entry("a misspelt one", "additional properties 'replicas' not allowed", "replicas=2"),
+		Entry("a misspelt one inside", "additional properties 'sorce' not allowed", "webhook.certificate.sorce=self"),
+		Entry("none where one is needed", "missing property 'image'", "image=null"),
+		Entry("no replica", "minimum: got 0, want 1", "replicaCount=0"),
+		Entry("an unknown source", "/webhook/certificate/source", "webhook.certificate.source=vault"),
+		Entry("an issuer without a name", "properties 'name' required, if 'kind' exists",
+			"webhook.certificate.source=cert-manager", "webhook.certificate.issuerRef.kind=ClusterIssuer"),
+		Entry("an issuer that is not asked", "only with webhook.certificate.source=cert-manager", "webhook.certificate.issuerRef.name=internal"),
+		Entry("a policy of failure", "/webhook/failurePolicy", "webhook.failurePolicy=Maybe"),
+		Entry("a digest that is a tag", "/image/digest", "image.digest=v1"),
+		Entry("a repository with a tag", "/image/repository", "image.repository=mirror.example.com/dynamic-mcp:v1"),
+		Entry("a namespace with a slash", "/watchNamespaces/0", "watchNamespaces={a/b}"),
+		Entry("a domain with a space", "/clusterDomain", "clusterDomain=cluster local"),
+		Entry("rotation in words", "/sessionKeyRotation", "sessionKeyRotation=daily"),
+		Entry("rotation that would end sessions", "sessionKeyRotation is 1h: it must be a number of hours, at least 24h", "sessionKeyRotation=1h"),
+		Entry("rotation without a unit", "sessionKeyRotation is 48: it must be a number of hours, at least 24h", "sessionKeyRotation=48"),
+		Entry("a budget in words", "/podDisruptionBudget/maxUnavailable", "podDisruptionBudget.maxUnavailable=one"),
+		Entry("resources that are no quantities", "/resources/limits/memory", "resources.limits.memory=1GB"),
+		Entry("a label of the chart's own", "commonLabels has control-plane, which the chart sets itself", "commonLabels.control-plane=mine"),
+		Entry("metrics that are scraped and not served", "metrics.serviceMonitor.enabled needs metrics.enabled",
+			"metrics.enabled=false", "metrics.serviceMonitor.enabled=true"),
 	)
 
 	It("describes every value, and has a type for it", func() {

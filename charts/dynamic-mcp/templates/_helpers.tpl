@@ -87,3 +87,17 @@ those in namespaces.
 {{- end -}}
 {{- end -}}
 {{- end -}}
+
+{{/* Annotations of what the pod of helm test may do, which is there before it. */}}
+{{- define "dynamic-mcp.testRights" -}}
+helm.sh/hook: test
+helm.sh/hook-weight: "-1"
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
+{{- end -}}
+
+{{- define "dynamic-mcp.testSubjects" -}}
+subjects:
+- kind: ServiceAccount
+  name: {{ include "dynamic-mcp.fullname" . }}-check
+  namespace: {{ .Release.Namespace }}
+{{- end -}}

@@ -64,9 +64,26 @@ func helm(ctx context.Context, command string, args ...string) (string, error) {
 	if path == "" {
 		return "", fmt.Errorf("HELM is not set: run the stories by `make test-e2e`")
 	}
-	args = append([]string{command, "dynamic-mcp", "--kubeconfig", k.kubeconfig, "--namespace", systemNamespace, "--wait", "--timeout", "120s"}, args...)
+	flags := []string{command, "dynamic-mcp", "--kubeconfig", k.kubeconfig, "--namespace", systemNamespace, "--timeout", "120s"}
+	if command != "test" {
+		flags = append(flags, "--wait")
+	}
+	args = append(flags, args...)
 	output, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
 	return string(output), err
+}
+
+// testRelease runs `helm test`, of which nothing stays.
+func testRelease(ctx context.Context) {
+	GinkgoHelper()
+	before := k.inventory(ctx)
+	output, err := helm(ctx, "test")
+	logs, _ := k.kubectl(ctx, "", "logs", "-n", systemNamespace, "--ignore-errors", "dynamic-mcp-check")
+	Expect(err).NotTo(HaveOccurred(), "%s\n%s", output, logs)
+	Expect(output).To(ContainSubstring("Succeeded"))
+	Eventually(func() []string {
+		return slices.DeleteFunc(k.inventory(ctx), func(object string) bool { return slices.Contains(before, object) })
+	}).WithContext(ctx).Should(BeEmpty())
 }
 
 var _ = Describe("the webhooks' certificate", func() {
@@ -109,6 +126,7 @@ var _ = Describe("Helm", func() {
 		}
 		output, err := helm(ctx, "install", values...)
 		Expect(err).NotTo(HaveOccurred(), output)
+		testRelease(ctx)
 		applyWalkthrough(ctx)
 		refused, err := k.kubectl(ctx, refusedBackend, "apply", "-f", "-")
 		Expect(err).To(HaveOccurred())
@@ -128,6 +146,7 @@ var _ = Describe("Helm", func() {
 		}
 		measured("calls of the webhook during helm upgrade", asked)
 		Expect(others).To(BeEmpty())
+		testRelease(ctx)
 		k.wait(ctx, "default", "gateway/agentgateway", "condition=Programmed")
 
 		for _, file := range []string{"httproute.yaml", "gateway.yaml", "backend.yaml"} {

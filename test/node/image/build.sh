@@ -37,7 +37,9 @@ log "$name: building, once"
 work=$(mktemp -d "$cache/.build.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 root=$work/root
-mkdir -p "$root"/{bin,etc,root,tmp,usr/bin,usr/local/bin,usr/local/etc,usr/local/lib/node_modules} "$work/debian"
+mkdir -p "$root"/{etc,root,tmp,usr/{bin,lib,lib64},usr/local/{bin,etc,lib/node_modules}} "$work/debian"
+# Newer releases have everything below /usr, older ones not yet: with these links both are the same.
+for folder in bin lib lib64; do ln -s "usr/$folder" "$root/$folder"; done
 
 # No package needs its install scripts, so none may run one.
 cp "$here"/package{,-lock}.json "$root"
@@ -60,7 +62,6 @@ rm -r "${root:?}/usr/share"
 for program in $("$root/bin/busybox" --list); do
   [ -e "$root/bin/$program" ] || ln -s busybox "$root/bin/$program"
 done
-ln -s ../../bin/env "$root/usr/bin/env" # for scripts that begin with #!/usr/bin/env node
 echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
 echo 'root:x:0:' >"$root/etc/group"
 
