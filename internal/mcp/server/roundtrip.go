@@ -82,8 +82,8 @@ func (x *exchange) send(ctx context.Context, t *target, us upstreamSession, meth
 const maxErrorBody = 64 << 10
 
 // isLost returns whether a server no longer knows the session that a request named: 404 says so, unless it is the method that is
-// not found, and so does JSON-RPC's −32000 without an id in a 400, which servers on the TypeScript SDK answer. An error that has the request's
-// id comes from whoever took the request, and a request is never sent twice to such. The body can still be read afterwards.
+// not found, and so does JSON-RPC's −32000 without an id in a 400, which servers on the TypeScript SDK answer. An error that has the
+// request's id comes from whoever took the request, and a request is never sent twice to such. The body can still be read afterwards.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#session-management
 func isLost(response *http.Response) bool {
 	switch response.StatusCode {
