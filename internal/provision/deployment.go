@@ -190,9 +190,13 @@ func (d *Deployment) Ensure(ctx context.Context, wanted *Wanted) (State, error) 
 	if err != nil {
 		return State{}, err
 	}
-	state.Message, err = d.problem(ctx, gateway)
-	state.Serving = err == nil && state.Message == ""
-	return state, err
+	found, err := d.problem(ctx, gateway)
+	if err != nil {
+		return State{}, err
+	}
+	state.Message, state.Undecided = found.message, found.undecided
+	state.Serving = found == problem{}
+	return state, nil
 }
 
 // ensureObjects makes the objects of a Gateway as they should be.
@@ -213,11 +217,11 @@ func (d *Deployment) ensureObjects(ctx context.Context, wanted *Wanted) error {
 	return d.bindings.sync(ctx, wanted.Gateway)
 }
 
-// problem returns why a Gateway's proxy does not serve its generation; empty if it does.
-func (d *Deployment) problem(ctx context.Context, gateway *gatewayv1.Gateway) (string, error) {
+// problem returns why a Gateway's proxy does not serve its generation; none if it does.
+func (d *Deployment) problem(ctx context.Context, gateway *gatewayv1.Gateway) (problem, error) {
 	addresses, err := d.adminAddresses(ctx, gateway)
 	if err != nil {
-		return "", err
+		return problem{}, err
 	}
 	unserved := d.replicas.want(client.ObjectKeyFromObject(gateway), gateway.UID, gateway.Generation, addresses)
 	deployment := &appsv1.Deployment{}
@@ -225,13 +229,13 @@ func (d *Deployment) problem(ctx context.Context, gateway *gatewayv1.Gateway) (s
 	if err := d.options.Client.Get(ctx, key, deployment); apierrors.IsNotFound(err) {
 		deployment = nil
 	} else if err != nil {
-		return "", fmt.Errorf("read the Deployment: %w", err)
+		return problem{}, fmt.Errorf("read the Deployment: %w", err)
 	}
-	if problem := deploymentProblem(deployment); problem != "" {
-		return problem, nil
+	if found := deploymentProblem(deployment); found != (problem{}) {
+		return found, nil
 	}
 	if len(addresses) == 0 {
-		return "the pods are ready, and their endpoints are not known yet", nil
+		return problem{message: "the pods are ready, and their endpoints are not known yet"}, nil
 	}
 	return unserved, nil
 }

@@ -30,21 +30,33 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/addresses"
 )
 
-// deploymentProblem returns why a Deployment has not yet a pod of its newest template that is available; empty if it has.
-func deploymentProblem(deployment *appsv1.Deployment) string {
-	if deployment == nil {
-		return "the Deployment has just been made"
+// problem is why a Gateway's proxy does not serve; none if it does.
+type problem struct {
+	message string
+	// undecided: see State.
+	undecided bool
+}
+
+// deploymentProblem returns why a Deployment has not yet a pod of its newest template that is available.
+func deploymentProblem(deployment *appsv1.Deployment) problem {
+	switch {
+	case deployment == nil || deployment.Status.ObservedGeneration == 0:
+		return problem{message: "the Deployment has just been made"}
+	case deployment.Status.ObservedGeneration < deployment.Generation:
+		return problem{message: "the Deployment has just been changed", undecided: true}
+	case deployment.Spec.Replicas != nil && *deployment.Spec.Replicas == 0:
+		return problem{message: "the Deployment has no replicas: the Gateway is out of service"}
 	}
 	status := &deployment.Status
-	old := status.Replicas - status.UpdatedReplicas
-	switch {
-	case status.ObservedGeneration < deployment.Generation:
-		return "the Deployment has just been changed"
-	case deployment.Spec.Replicas != nil && *deployment.Spec.Replicas == 0:
-		return "the Deployment has no replicas: the Gateway is out of service"
-	case status.AvailableReplicas > old: // Even if all old pods are available, a new one is.
-		return ""
+	if old := status.Replicas - status.UpdatedReplicas; status.AvailableReplicas > old {
+		return problem{} // Even if all old pods are available, a new one is.
 	}
+	return problem{message: unavailable(deployment)}
+}
+
+// unavailable returns why a Deployment has no new pod that is available.
+func unavailable(deployment *appsv1.Deployment) string {
+	status := &deployment.Status
 	for _, conditionType := range []appsv1.DeploymentConditionType{appsv1.DeploymentReplicaFailure, appsv1.DeploymentProgressing} {
 		for _, c := range status.Conditions {
 			failing := c.Status == corev1.ConditionTrue

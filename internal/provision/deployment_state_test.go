@@ -44,7 +44,8 @@ func TestDeploymentProblem(t *testing.T) {
 	}{
 		"all are new and available":          {status(2, 2, 2, 2), 2, ""},
 		"one of two new ones is available":   {status(2, 2, 2, 1), 2, ""},
-		"nothing is known yet":               {status(1, 2, 2, 2), 2, "the Deployment has just been changed"},
+		"nothing is known yet":               {status(0, 0, 0, 0), 2, "the Deployment has just been made"},
+		"nothing is known of the change yet": {status(1, 2, 2, 2), 2, "the Deployment has just been changed"},
 		"none is available":                  {status(2, 2, 2, 0), 2, "no pod is available yet; `kubectl describe pods -n ns -l"},
 		"only old ones are available":        {status(2, 3, 1, 2), 2, "the new pods are not available yet"},
 		"a new one may be available, or not": {status(2, 4, 2, 2), 2, "the new pods are not available yet"},
@@ -67,7 +68,7 @@ func TestDeploymentProblem(t *testing.T) {
 			deployment := desiredDeployment(testWanted(testGateway("gw")), &Installation{})
 			deployment.Namespace, deployment.Generation, deployment.Status = "ns", 2, test.status
 			deployment.Spec.Replicas = new(test.replicas)
-			got := deploymentProblem(deployment)
+			got := deploymentProblem(deployment).message
 			if test.want == "" {
 				NewWithT(t).Expect(got).To(BeEmpty())
 			} else {
@@ -75,7 +76,7 @@ func TestDeploymentProblem(t *testing.T) {
 			}
 		})
 	}
-	NewWithT(t).Expect(deploymentProblem(nil)).To(Equal("the Deployment has just been made"))
+	NewWithT(t).Expect(deploymentProblem(nil)).To(Equal(problem{message: "the Deployment has just been made"}))
 }
 
 func TestAdminAddresses(t *testing.T) {
