@@ -29,6 +29,7 @@ import (
 
 	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -100,7 +101,7 @@ func (a *applier) apply(ctx context.Context, gateway *gatewayv1.Gateway, desired
 		return err
 	}
 	for i := range changes {
-		if err := a.write(ctx, &changes[i], live); err != nil {
+		if err := a.write(ctx, &changes[i], desired, live); err != nil {
 			return err
 		}
 	}
@@ -176,8 +177,8 @@ func (a *applier) rehearse(ctx context.Context, changes []change) error {
 }
 
 // write makes one change.
-func (a *applier) write(ctx context.Context, c *change, live map[objectID]client.Object) error {
-	if err := a.handOverReplicas(ctx, c, live); err != nil {
+func (a *applier) write(ctx context.Context, c *change, desired []client.Object, live map[objectID]client.Object) error {
+	if err := a.handOverReplicas(ctx, c, desired, live); err != nil {
 		return err
 	}
 	err := a.send(ctx, c)
@@ -210,9 +211,13 @@ func (a *applier) send(ctx context.Context, c *change, options ...client.ApplyOp
 	return fmt.Errorf("apply the %s %s: %w", c.id.kind, key, err)
 }
 
-// handOverReplicas keeps a Deployment at the size that it has when its replicas cease to be ours.
+// handOverReplicas keeps a Deployment at the size that it has when its replicas cease to be ours, but for one that is less
+// than the autoscaler's least: one with no replicas, an autoscaler leaves as it is.
 // https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership
-func (a *applier) handOverReplicas(ctx context.Context, c *change, live map[objectID]client.Object) error {
+// https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#implicit-maintenance-mode-deactivation
+func (a *applier) handOverReplicas(
+	ctx context.Context, c *change, desired []client.Object, live map[objectID]client.Object,
+) error {
 	deployment, ok := c.live.(*appsv1.Deployment)
 	if !ok || deployment.Spec.Replicas == nil {
 		return nil
@@ -222,12 +227,18 @@ func (a *applier) handOverReplicas(ctx context.Context, c *change, live map[obje
 	if ours || scaled {
 		return nil
 	}
+	replicas := *deployment.Spec.Replicas
+	for _, object := range desired {
+		if scaler, ok := object.(*autoscalingv2.HorizontalPodAutoscaler); ok && scaler.Spec.MinReplicas != nil {
+			replicas = max(replicas, *scaler.Spec.MinReplicas)
+		}
+	}
 	held := &unstructured.Unstructured{}
 	held.SetGroupVersionKind(c.desired.GroupVersionKind())
 	held.SetNamespace(c.desired.GetNamespace())
 	held.SetName(c.desired.GetName())
 	held.SetUID(deployment.UID)
-	if err := unstructured.SetNestedField(held.Object, int64(*deployment.Spec.Replicas), "spec", "replicas"); err != nil {
+	if err := unstructured.SetNestedField(held.Object, int64(replicas), "spec", "replicas"); err != nil {
 		return err
 	}
 	err := a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(held), replicasOwner, client.ForceOwnership)
