@@ -224,14 +224,19 @@ func (d *Deployment) problem(ctx context.Context, gateway *gatewayv1.Gateway) (p
 		return problem{}, err
 	}
 	unserved := d.replicas.want(client.ObjectKeyFromObject(gateway), gateway.UID, gateway.Generation, addresses)
-	deployment := &appsv1.Deployment{}
+	deployment, pods := &appsv1.Deployment{}, []corev1.Pod(nil)
 	key := types.NamespacedName{Namespace: gateway.Namespace, Name: ObjectName(gateway.Name)}
-	if err := d.options.Client.Get(ctx, key, deployment); apierrors.IsNotFound(err) {
+	switch err := d.options.Client.Get(ctx, key, deployment); {
+	case apierrors.IsNotFound(err):
 		deployment = nil
-	} else if err != nil {
+	case err != nil:
 		return problem{}, fmt.Errorf("read the Deployment: %w", err)
+	default:
+		if pods, err = d.podsOf(ctx, deployment); err != nil {
+			return problem{}, err
+		}
 	}
-	if found := deploymentProblem(deployment); found != (problem{}) {
+	if found := deploymentProblem(deployment, pods); found != (problem{}) {
 		return found, nil
 	}
 	if len(addresses) == 0 {

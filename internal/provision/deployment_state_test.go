@@ -68,7 +68,7 @@ func TestDeploymentProblem(t *testing.T) {
 			deployment := desiredDeployment(testWanted(testGateway("gw")), &Installation{})
 			deployment.Namespace, deployment.Generation, deployment.Status = "ns", 2, test.status
 			deployment.Spec.Replicas = new(test.replicas)
-			got := deploymentProblem(deployment).message
+			got := deploymentProblem(deployment, nil).message
 			if test.want == "" {
 				NewWithT(t).Expect(got).To(BeEmpty())
 			} else {
@@ -76,7 +76,22 @@ func TestDeploymentProblem(t *testing.T) {
 			}
 		})
 	}
-	NewWithT(t).Expect(deploymentProblem(nil)).To(Equal(problem{message: "the Deployment has just been made"}))
+	t.Run("what pods say", func(t *testing.T) {
+		g := NewWithT(t)
+		deployment := desiredDeployment(testWanted(testGateway("gw")), &Installation{})
+		deployment.Spec.Replicas = new(int32(2))
+		stuck := []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Name: "p"}, Status: corev1.PodStatus{
+			Phase: corev1.PodFailed, Reason: "Evicted", Message: "low on memory",
+		}}}
+		deployment.Status = status(2, 2, 1, 1, failing(appsv1.DeploymentProgressing, corev1.ConditionFalse))
+		g.Expect(deploymentProblem(deployment, stuck).message).To(HavePrefix(
+			"the new pods are not available yet, those of before serve on: the pod p has failed (Evicted): low on memory; `kubectl"))
+		deployment.Status = status(2, 1, 1, 0, failing(appsv1.DeploymentReplicaFailure, corev1.ConditionTrue))
+		g.Expect(deploymentProblem(deployment, stuck).message).To(HavePrefix("the Deployment fails (Why): what; `kubectl"))
+		deployment.Status = status(2, 2, 2, 2)
+		g.Expect(deploymentProblem(deployment, stuck)).To(Equal(problem{}))
+	})
+	NewWithT(t).Expect(deploymentProblem(nil, nil)).To(Equal(problem{message: "the Deployment has just been made"}))
 }
 
 func TestAdminAddresses(t *testing.T) {

@@ -47,7 +47,7 @@ var _ = Describe("The status of a Gateway", func() {
 		condition(gateway, programmed, metav1.ConditionFalse, "Pending: the Deployment has just been")
 		rollout(gateway, appsv1.DeploymentStatus{Replicas: 1, UpdatedReplicas: 1})
 		condition(gateway, programmed, metav1.ConditionFalse, "Pending: no pod is available yet; `kubectl describe pods -n "+
-			gateway.Namespace+" -l gateway.networking.k8s.io/gateway-name=tools` says why")
+			gateway.Namespace+" -l gateway.networking.k8s.io/gateway-name=tools` says more")
 		rollout(gateway, appsv1.DeploymentStatus{Replicas: 1, UpdatedReplicas: 1, Conditions: []appsv1.DeploymentCondition{{
 			Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate", Message: "exceeded quota",
 		}}})
@@ -110,6 +110,28 @@ var _ = Describe("The status of a Gateway", func() {
 		mark(gateway, "third")
 		Expect(said()).To(HaveEach("True"))
 		condition(gateway, programmed, metav1.ConditionTrue, "Programmed")
+	})
+
+	It("says why pods don't run", func() {
+		deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: gateway.Namespace, Name: "tools"}}
+		Eventually(func() error { return api.Get(ctx, client.ObjectKeyFromObject(deployment), deployment) }).Should(Succeed())
+		rollout(gateway, appsv1.DeploymentStatus{Replicas: 1, UpdatedReplicas: 1})
+		condition(gateway, programmed, metav1.ConditionFalse, "Pending: no pod is available yet; `kubectl describe pods")
+		pod := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: gateway.Namespace, Name: "tools-1", Labels: deployment.Spec.Template.Labels},
+			Spec:       deployment.Spec.Template.Spec,
+		}
+		create(pod)
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{
+			Name: "proxy", Image: proxyImage, State: corev1.ContainerState{
+				Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: "Back-off pulling image"},
+			},
+		}}
+		Expect(api.Status().Update(ctx, pod)).To(Succeed())
+		condition(gateway, programmed, metav1.ConditionFalse, "Pending: no pod is available yet: the pod tools-1 can't run its container "+
+			"proxy (ImagePullBackOff): Back-off pulling image; `image` of the GatewayParameters says which image, and by which `pullSecrets`")
+		Expect(api.Delete(ctx, pod, client.GracePeriodSeconds(0))).To(Succeed())
+		condition(gateway, programmed, metav1.ConditionFalse, "Pending: no pod is available yet; `kubectl describe pods")
 	})
 
 	It("has the addresses of the load balancer, else those in the cluster", func() {
