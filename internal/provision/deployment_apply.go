@@ -36,6 +36,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -393,28 +394,40 @@ func isAsApplied(desired *unstructured.Unstructured, live client.Object) bool {
 	return contains(fields, desired.Object)
 }
 
-// contains returns whether what there is has all that is desired, and in its lists nothing else.
+// keyedLists are the lists, of those that are applied, whose items have owners each: others may add some, which stay.
+// https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy
+var keyedLists = sets.New("containers", "env", "imagePullSecrets", "initContainers", "ownerReferences", "ports", "volumeMounts", "volumes")
+
+// contains returns whether what there is has all that is desired, and in its lists nothing else but what others own.
 func contains(live, desired any) bool {
 	switch desired := desired.(type) {
 	case map[string]any:
 		fields, _ := live.(map[string]any)
 		for key, value := range desired {
-			if !contains(fields[key], value) {
+			list, isList := value.([]any)
+			items, _ := fields[key].([]any)
+			if isList && keyedLists.Has(key) && len(items) > len(list) {
+				if !containsItems(items, list) {
+					return false
+				}
+			} else if !contains(fields[key], value) {
 				return false
 			}
 		}
 		return true
 	case []any:
 		items, _ := live.([]any)
-		if len(items) != len(desired) {
-			return false
-		}
-		for i := range desired {
-			if !contains(items[i], desired[i]) {
-				return false
-			}
-		}
-		return true
+		return len(items) == len(desired) && containsItems(items, desired)
 	}
 	return reflect.DeepEqual(live, desired)
+}
+
+// containsItems returns whether a list has the desired items, in their order.
+func containsItems(items, desired []any) bool {
+	for _, item := range items {
+		if len(desired) > 0 && contains(item, desired[0]) {
+			desired = desired[1:]
+		}
+	}
+	return len(desired) == 0
 }

@@ -179,6 +179,10 @@ func TestContains(t *testing.T) {
 		"an empty list and none":   {m{}, m{"a": l{}}, true},
 		"fields in lists":          {m{"a": l{m{"name": "x", "more": "y"}}}, m{"a": l{m{"name": "x"}}}, true},
 		"a longer list":            {m{"a": l{"x", "y"}}, m{"a": l{"x"}}, false},
+		"another's item":           {m{"env": l{m{"name": "y"}, m{"name": "x"}, m{"name": "z"}}}, m{"env": l{m{"name": "x"}}}, true},
+		"another's item alone":     {m{"env": l{m{"name": "y"}, m{"name": "z"}}}, m{"env": l{m{"name": "x"}}}, false},
+		"another's in place":       {m{"env": l{m{"name": "y"}}}, m{"env": l{m{"name": "x"}}}, false},
+		"an item is missing":       {m{"env": l{m{"name": "x"}}}, m{"env": l{m{"name": "x"}, m{"name": "y"}}}, false},
 		"another order":            {m{"a": l{"y", "x"}}, m{"a": l{"x", "y"}}, false},
 		"a map where there's text": {m{"a": "x"}, m{"a": m{"b": "c"}}, false},
 	} {

@@ -204,7 +204,10 @@ func watchProgrammed(gateway *gatewayv1.Gateway) func() []string {
 func mark(gateway *gatewayv1.Gateway, name string) {
 	GinkgoHelper()
 	attached := int32(0)
-	eventually(gateway, func(_ Gomega, gw *gatewayv1.Gateway) { attached = gw.Status.Listeners[0].AttachedRoutes })
+	eventually(gateway, func(g Gomega, gw *gatewayv1.Gateway) {
+		g.Expect(gw.Status.Listeners).To(HaveLen(1))
+		attached = gw.Status.Listeners[0].AttachedRoutes
+	})
 	create(&gatewayv1.HTTPRoute{
 		ObjectMeta: metav1.ObjectMeta{Namespace: gateway.Namespace, Name: name},
 		Spec: gatewayv1.HTTPRouteSpec{CommonRouteSpec: gatewayv1.CommonRouteSpec{
