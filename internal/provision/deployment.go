@@ -182,9 +182,9 @@ func (d *Deployment) Ensure(ctx context.Context, wanted *Wanted) (State, error) 
 		state.Reason, state.Message = conflict.state().Reason, conflict.state().Message
 		return state, nil
 	}
-	if errors.Is(err, errChanging) {
+	if changing, ok := errors.AsType[*changingError](err); ok {
 		d.notifier.changedLater(name, changingRetry)
-		state.Message = "an object of an earlier Gateway of this name is being deleted"
+		state.Message = changing.Error()
 		return state, nil
 	}
 	if err != nil {
@@ -268,7 +268,7 @@ func (d *Deployment) Remove(ctx context.Context, gateway types.NamespacedName) e
 		if err == nil {
 			err = d.applier.deleteAll(ctx, objects)
 		}
-		if errors.Is(err, errChanging) {
+		if _, ok := errors.AsType[*changingError](err); ok {
 			d.notifier.changedLater(gateway, changingRetry)
 			return nil
 		}

@@ -21,7 +21,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -60,8 +59,19 @@ const (
 	bindPause    = 100 * time.Millisecond
 )
 
-// errChanging says that an object is being deleted or replaced, and that it will be another one soon.
-var errChanging = errors.New("an object is being replaced")
+// changingError says that an object is being deleted or replaced, and that it will be another one soon.
+type changingError struct {
+	kind string
+	key  client.ObjectKey
+}
+
+func (e *changingError) Error() string {
+	return fmt.Sprintf("the %s %s is being deleted, and is made anew after that", e.kind, e.key)
+}
+
+func changing(object client.Object) error {
+	return &changingError{kind: idOf(object).kind, key: client.ObjectKeyFromObject(object)}
+}
 
 // applier makes objects as they should be. Reads go to the cache, which has of most kinds only objects with our label.
 type applier struct {
@@ -87,8 +97,8 @@ type change struct {
 
 // apply makes a Gateway's objects as desired, in their order, and deletes those that are no longer wanted. An object that
 // is as it should be is not written. It returns an *ObjectConflictError, and then has changed nothing, if one is somebody
-// else's; an *InvalidParametersError, and then has changed nothing, if the API server does not take one; errChanging if it
-// has to be called again.
+// else's; an *InvalidParametersError, and then has changed nothing, if the API server does not take one; a
+// *changingError if it has to be called again.
 func (a *applier) apply(ctx context.Context, gateway *gatewayv1.Gateway, desired []client.Object) error {
 	live, err := a.listOurs(ctx, client.ObjectKeyFromObject(gateway))
 	if err != nil {
@@ -134,11 +144,11 @@ func (a *applier) plan(
 			if err := a.delete(ctx, c.live); err != nil {
 				return nil, err
 			}
-			return nil, errChanging
+			return nil, changing(object)
 		case !metav1.IsControlledBy(c.live, gateway):
 			return nil, &ObjectConflictError{Kind: c.id.kind, Object: client.ObjectKeyFromObject(object), Gateway: gateway.Name}
 		case !c.live.GetDeletionTimestamp().IsZero():
-			return nil, errChanging
+			return nil, changing(object)
 		case isAsApplied(c.desired, c.live):
 			continue
 		}
@@ -205,7 +215,7 @@ func (a *applier) send(ctx context.Context, c *change, options ...client.ApplyOp
 	case err == nil:
 		return nil
 	case apierrors.IsConflict(err):
-		return errChanging
+		return changing(c.desired)
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
 		return NewInvalidParametersError(fmt.Errorf("the API server does not take the %s %s: %w", c.id.kind, key, err))
 	}
@@ -244,7 +254,7 @@ func (a *applier) handOverReplicas(
 	}
 	err := a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(held), replicasOwner, client.ForceOwnership)
 	if apierrors.IsConflict(err) {
-		return errChanging
+		return changing(held)
 	}
 	if err != nil {
 		return fmt.Errorf("hold the replicas of the Deployment %s: %w", client.ObjectKeyFromObject(deployment), err)
@@ -314,7 +324,7 @@ func (a *applier) delete(ctx context.Context, object client.Object) error {
 	case apierrors.IsNotFound(err):
 		return nil
 	case apierrors.IsConflict(err):
-		return errChanging
+		return changing(object)
 	case err != nil:
 		return fmt.Errorf("delete the %s %s: %w", idOf(object).kind, key, err)
 	}

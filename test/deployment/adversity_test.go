@@ -144,6 +144,20 @@ var _ = Describe("The objects of a Gateway, all the same,", func() {
 		condition(gateway, programmed, metav1.ConditionTrue, "")
 	})
 
+	It("are made anew when somebody deletes one that is slow to go", func() {
+		create(gateway)
+		serve(gateway, 1)
+		condition(gateway, programmed, metav1.ConditionTrue, "")
+		service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: gateway.Namespace, Name: "tools"}}
+		change(service, func(s *corev1.Service) { s.Finalizers = append(s.Finalizers, "example.com/load-balancer") })
+		Expect(api.Delete(ctx, service)).To(Succeed())
+		condition(gateway, programmed, metav1.ConditionFalse, "Pending: the Service "+gateway.Namespace+"/tools is being deleted, and is "+
+			"made anew after that")
+		change(service, func(s *corev1.Service) { s.Finalizers = nil })
+		condition(gateway, programmed, metav1.ConditionTrue, "")
+		eventually(service, func(g Gomega, s *corev1.Service) { g.Expect(s.DeletionTimestamp).To(BeNil()) })
+	})
+
 	It("keep labels by which they are found, whatever the Gateway asks for", func() {
 		gateway.Spec.Infrastructure = &gatewayv1.GatewayInfrastructure{
 			Labels: map[gatewayv1.LabelKey]gatewayv1.LabelValue{
