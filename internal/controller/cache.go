@@ -37,9 +37,10 @@ const caCertificateKey = "ca.crt"
 
 // CacheOptions returns how the manager caches what the controllers of this package read. A cluster has many more
 // Services' endpoints and ConfigMaps than MCP servers, so the cache holds of them only what resolution reads:
-// managed fields go, an EndpointSlice keeps addresses, conditions and ports, a pod of a proxy only its status, a ConfigMap keeps the entry "ca.crt"
-// (a watch can't select ConfigMaps by what refers to them, and a read per reconciliation from the API server would
-// be slower and stale in another way), a CustomResourceDefinition its name, labels and bundle version.
+// managed fields go, an EndpointSlice keeps addresses, conditions and ports, a pod of a proxy keeps labels and status, a
+// ConfigMap keeps the entry "ca.crt" (a watch can't select ConfigMaps by what refers to them, and a read per reconciliation
+// from the API server would be slower and stale in another way), a CustomResourceDefinition its name, labels and bundle
+// version.
 // Because of that, objects from the cache must never be written back as a whole, only their status or a patch. Of
 // namespaced objects it holds those of some namespaces; none stands for all.
 func CacheOptions(namespaces ...string) cache.Options {
