@@ -39,6 +39,9 @@ var imageReasons = []string{"ErrImagePull", "ImagePullBackOff", "InvalidImageNam
 // passingReasons are reasons for which every container waits for a while.
 var passingReasons = []string{"", "ContainerCreating", "PodInitializing"}
 
+// maxPodMessage is room for what a registry answered, which comes last, behind the name of the image three times over.
+const maxPodMessage = 1 << 10
+
 // podsProblem returns why pods don't get ready; empty if there is nothing to say. It speaks of one pod, the youngest that has
 // something to say, because that is most likely of the newest template.
 func podsProblem(pods []corev1.Pod) string {
@@ -86,7 +89,7 @@ func containerProblem(c *corev1.ContainerStatus) string {
 	if waiting == nil || slices.Contains(passingReasons, waiting.Reason) {
 		return ""
 	}
-	problem := printable(fmt.Sprintf("can't run its container %s (%s): %s", c.Name, waiting.Reason, waiting.Message))
+	problem := printableUpTo(fmt.Sprintf("can't run its container %s (%s): %s", c.Name, waiting.Reason, waiting.Message), maxPodMessage)
 	if ended := c.LastTerminationState.Terminated; ended != nil {
 		problem += printable(fmt.Sprintf("; it ended with exit code %d (%s)", ended.ExitCode, ended.Reason))
 	}

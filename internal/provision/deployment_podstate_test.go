@@ -103,5 +103,7 @@ func TestPodsProblem(t *testing.T) {
 		})
 	}
 	long := podsProblem([]corev1.Pod{pod("a", 0, waits("proxy", "ErrImagePull", strings.Repeat("x\n", 1<<20)))})
+	answer := podsProblem([]corev1.Pod{pod("a", 0, waits("proxy", "ErrImagePull", strings.Repeat("x", 600)+": 403 Forbidden"))})
+	NewWithT(t).Expect(answer).To(ContainSubstring("403 Forbidden"), "what the registry answered comes last")
 	NewWithT(t).Expect(len(long)).To(BeNumerically("<", 4<<10), "what the status can hold")
 }
