@@ -21,6 +21,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -36,9 +37,10 @@ const caCertificateKey = "ca.crt"
 
 // CacheOptions returns how the manager caches what the controllers of this package read. A cluster has many more
 // Services' endpoints and ConfigMaps than MCP servers, so the cache holds of them only what resolution reads:
-// managed fields go, an EndpointSlice keeps addresses, conditions and ports, a ConfigMap keeps the entry "ca.crt"
-// (a watch can't select ConfigMaps by what refers to them, and a read per reconciliation from the API server would
-// be slower and stale in another way), a CustomResourceDefinition its name, labels and bundle version.
+// managed fields go, an EndpointSlice keeps addresses, conditions and ports, a pod of a proxy keeps labels and status, a
+// ConfigMap keeps the entry "ca.crt" (a watch can't select ConfigMaps by what refers to them, and a read per reconciliation
+// from the API server would be slower and stale in another way), a CustomResourceDefinition its name, labels and bundle
+// version.
 // Because of that, objects from the cache must never be written back as a whole, only their status or a patch. Of
 // namespaced objects it holds those of some namespaces; none stands for all.
 func CacheOptions(namespaces ...string) cache.Options {
@@ -49,6 +51,10 @@ func CacheOptions(namespaces ...string) cache.Options {
 	}
 	options.ByObject[&discoveryv1.EndpointSlice{}] = cache.ByObject{Transform: transform(stripEndpointSlice)}
 	options.ByObject[&corev1.ConfigMap{}] = cache.ByObject{Transform: transform(stripConfigMap)}
+	options.ByObject[&corev1.Pod{}] = cache.ByObject{
+		Label:     labels.SelectorFromSet(labels.Set{provision.LabelManagedBy: provision.ManagedBy}),
+		Transform: transform(stripPod),
+	}
 	options.ByObject[crdMetadata()] = cache.ByObject{Transform: transform(stripCRD)}
 	if len(namespaces) > 0 {
 		options.DefaultNamespaces = map[string]cache.Config{}
@@ -80,6 +86,16 @@ func stripEndpointSlice(slice *discoveryv1.EndpointSlice) {
 			continue
 		}
 		*e = discoveryv1.Endpoint{Addresses: e.Addresses, Conditions: e.Conditions, Hostname: e.Hostname}
+	}
+}
+
+// stripPod leaves out what is in a pod, of which its environment may be nobody's business.
+func stripPod(pod *corev1.Pod) {
+	if len(pod.Spec.Containers) > 0 {
+		pod.Spec = corev1.PodSpec{}
+	}
+	if pod.Annotations != nil {
+		pod.Annotations = nil
 	}
 }
 

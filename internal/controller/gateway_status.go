@@ -19,6 +19,7 @@ package controller
 import (
 	"slices"
 
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -53,6 +54,9 @@ func gatewayStatus(
 	desired := *gateway.Status.DeepCopy()
 	accepted := translated.Accepted.As(string(gatewayv1.GatewayConditionAccepted), gateway.Generation)
 	programmed := programmedCondition(translated, proxy)
+	if proxy.Undecided && isProgrammed(gateway) {
+		programmed = programmedTrue()
+	}
 	programmed.ObservedGeneration = gateway.Generation
 	conditions, owned := []metav1.Condition{accepted, programmed}, []string(nil)
 	if keys.known {
@@ -102,6 +106,16 @@ func programmedCondition(translated *translate.Result, proxy proxyState) metav1.
 	case !proxy.Serving:
 		return notProgrammed(gatewayv1.ListenerReasonPending, proxy.Message)
 	}
+	return programmedTrue()
+}
+
+// isProgrammed is whether a Gateway's status says that the proxy serves it as it is now.
+func isProgrammed(gateway *gatewayv1.Gateway) bool {
+	c := apimeta.FindStatusCondition(gateway.Status.Conditions, string(gatewayv1.GatewayConditionProgrammed))
+	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == gateway.Generation
+}
+
+func programmedTrue() metav1.Condition {
 	return metav1.Condition{
 		Type:    string(gatewayv1.GatewayConditionProgrammed),
 		Status:  metav1.ConditionTrue,

@@ -86,6 +86,31 @@ var _ = Describe("Gateway", func() {
 		})
 	})
 
+	It("stays programmed while it is not known whether the proxy still serves what it served", func() {
+		gateway := gatewayOf(namespace, key.Name, v1alpha1.GatewayClassName)
+		create(gateway)
+		asked := provision.State{Undecided: true, Message: "asked", Addresses: serving.Addresses}
+		proxies.become(key, asked, nil)
+		eventually(gateway, func(g Gomega, gw *gatewayv1.Gateway) {
+			g.Expect(gw.Status.Conditions).To(haveCondition(programmed, metav1.ConditionFalse, "Pending: asked"))
+		})
+		proxies.become(key, serving, nil)
+		eventually(gateway, func(g Gomega, gw *gatewayv1.Gateway) {
+			g.Expect(gw.Status.Conditions).To(haveCondition(programmed, metav1.ConditionTrue, "Programmed"))
+		})
+		asked.Addresses = nil // so that there is something to see
+		proxies.become(key, asked, nil)
+		eventually(gateway, func(g Gomega, gw *gatewayv1.Gateway) {
+			g.Expect(gw.Status.Addresses).To(BeEmpty())
+			g.Expect(gw.Status.Conditions).To(haveCondition(programmed, metav1.ConditionTrue, "Programmed"))
+			g.Expect(gw.Status.Listeners[0].Conditions).To(haveCondition("Programmed", metav1.ConditionTrue, "Programmed"))
+		})
+		change(gateway, func(gw *gatewayv1.Gateway) { gw.Spec.Listeners[0].Port = 8081 })
+		eventually(gateway, func(g Gomega, gw *gatewayv1.Gateway) {
+			g.Expect(gw.Status.Conditions).To(haveCondition(programmed, metav1.ConditionFalse, "Pending: asked"))
+		})
+	})
+
 	It("counts attached routes", func() {
 		gateway := gatewayOf(namespace, key.Name, v1alpha1.GatewayClassName)
 		create(gateway)

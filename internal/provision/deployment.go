@@ -182,17 +182,21 @@ func (d *Deployment) Ensure(ctx context.Context, wanted *Wanted) (State, error) 
 		state.Reason, state.Message = conflict.state().Reason, conflict.state().Message
 		return state, nil
 	}
-	if errors.Is(err, errChanging) {
+	if changing, ok := errors.AsType[*changingError](err); ok {
 		d.notifier.changedLater(name, changingRetry)
-		state.Message = "an object of an earlier Gateway of this name is being deleted"
+		state.Message = changing.Error()
 		return state, nil
 	}
 	if err != nil {
 		return State{}, err
 	}
-	state.Message, err = d.problem(ctx, gateway)
-	state.Serving = err == nil && state.Message == ""
-	return state, err
+	found, err := d.problem(ctx, gateway)
+	if err != nil {
+		return State{}, err
+	}
+	state.Message, state.Undecided = found.message, found.undecided
+	state.Serving = found == problem{}
+	return state, nil
 }
 
 // ensureObjects makes the objects of a Gateway as they should be.
@@ -213,25 +217,30 @@ func (d *Deployment) ensureObjects(ctx context.Context, wanted *Wanted) error {
 	return d.bindings.sync(ctx, wanted.Gateway)
 }
 
-// problem returns why a Gateway's proxy does not serve its generation; empty if it does.
-func (d *Deployment) problem(ctx context.Context, gateway *gatewayv1.Gateway) (string, error) {
+// problem returns why a Gateway's proxy does not serve its generation; none if it does.
+func (d *Deployment) problem(ctx context.Context, gateway *gatewayv1.Gateway) (problem, error) {
 	addresses, err := d.adminAddresses(ctx, gateway)
 	if err != nil {
-		return "", err
+		return problem{}, err
 	}
 	unserved := d.replicas.want(client.ObjectKeyFromObject(gateway), gateway.UID, gateway.Generation, addresses)
-	deployment := &appsv1.Deployment{}
+	deployment, pods := &appsv1.Deployment{}, []corev1.Pod(nil)
 	key := types.NamespacedName{Namespace: gateway.Namespace, Name: ObjectName(gateway.Name)}
-	if err := d.options.Client.Get(ctx, key, deployment); apierrors.IsNotFound(err) {
+	switch err := d.options.Client.Get(ctx, key, deployment); {
+	case apierrors.IsNotFound(err):
 		deployment = nil
-	} else if err != nil {
-		return "", fmt.Errorf("read the Deployment: %w", err)
+	case err != nil:
+		return problem{}, fmt.Errorf("read the Deployment: %w", err)
+	default:
+		if pods, err = d.podsOf(ctx, deployment); err != nil {
+			return problem{}, err
+		}
 	}
-	if problem := deploymentProblem(deployment); problem != "" {
-		return problem, nil
+	if found := deploymentProblem(deployment, pods); found != (problem{}) {
+		return found, nil
 	}
 	if len(addresses) == 0 {
-		return "the pods are ready, and their endpoints are not known yet", nil
+		return problem{message: "the pods are ready, and their endpoints are not known yet"}, nil
 	}
 	return unserved, nil
 }
@@ -259,7 +268,7 @@ func (d *Deployment) Remove(ctx context.Context, gateway types.NamespacedName) e
 		if err == nil {
 			err = d.applier.deleteAll(ctx, objects)
 		}
-		if errors.Is(err, errChanging) {
+		if _, ok := errors.AsType[*changingError](err); ok {
 			d.notifier.changedLater(gateway, changingRetry)
 			return nil
 		}

@@ -21,7 +21,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -29,12 +28,14 @@ import (
 
 	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -58,8 +59,19 @@ const (
 	bindPause    = 100 * time.Millisecond
 )
 
-// errChanging says that an object is being deleted or replaced, and that it will be another one soon.
-var errChanging = errors.New("an object is being replaced")
+// changingError says that an object is being deleted or replaced, and that it will be another one soon.
+type changingError struct {
+	kind string
+	key  client.ObjectKey
+}
+
+func (e *changingError) Error() string {
+	return fmt.Sprintf("the %s %s is being deleted, and is made anew after that", e.kind, e.key)
+}
+
+func changing(object client.Object) error {
+	return &changingError{kind: idOf(object).kind, key: client.ObjectKeyFromObject(object)}
+}
 
 // applier makes objects as they should be. Reads go to the cache, which has of most kinds only objects with our label.
 type applier struct {
@@ -85,8 +97,8 @@ type change struct {
 
 // apply makes a Gateway's objects as desired, in their order, and deletes those that are no longer wanted. An object that
 // is as it should be is not written. It returns an *ObjectConflictError, and then has changed nothing, if one is somebody
-// else's; an *InvalidParametersError, and then has changed nothing, if the API server does not take one; errChanging if it
-// has to be called again.
+// else's; an *InvalidParametersError, and then has changed nothing, if the API server does not take one; a
+// *changingError if it has to be called again.
 func (a *applier) apply(ctx context.Context, gateway *gatewayv1.Gateway, desired []client.Object) error {
 	live, err := a.listOurs(ctx, client.ObjectKeyFromObject(gateway))
 	if err != nil {
@@ -100,7 +112,7 @@ func (a *applier) apply(ctx context.Context, gateway *gatewayv1.Gateway, desired
 		return err
 	}
 	for i := range changes {
-		if err := a.write(ctx, &changes[i], live); err != nil {
+		if err := a.write(ctx, &changes[i], desired, live); err != nil {
 			return err
 		}
 	}
@@ -132,11 +144,11 @@ func (a *applier) plan(
 			if err := a.delete(ctx, c.live); err != nil {
 				return nil, err
 			}
-			return nil, errChanging
+			return nil, changing(object)
 		case !metav1.IsControlledBy(c.live, gateway):
 			return nil, &ObjectConflictError{Kind: c.id.kind, Object: client.ObjectKeyFromObject(object), Gateway: gateway.Name}
 		case !c.live.GetDeletionTimestamp().IsZero():
-			return nil, errChanging
+			return nil, changing(object)
 		case isAsApplied(c.desired, c.live):
 			continue
 		}
@@ -176,8 +188,8 @@ func (a *applier) rehearse(ctx context.Context, changes []change) error {
 }
 
 // write makes one change.
-func (a *applier) write(ctx context.Context, c *change, live map[objectID]client.Object) error {
-	if err := a.handOverReplicas(ctx, c, live); err != nil {
+func (a *applier) write(ctx context.Context, c *change, desired []client.Object, live map[objectID]client.Object) error {
+	if err := a.handOverReplicas(ctx, c, desired, live); err != nil {
 		return err
 	}
 	err := a.send(ctx, c)
@@ -203,16 +215,20 @@ func (a *applier) send(ctx context.Context, c *change, options ...client.ApplyOp
 	case err == nil:
 		return nil
 	case apierrors.IsConflict(err):
-		return errChanging
+		return changing(c.desired)
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
 		return NewInvalidParametersError(fmt.Errorf("the API server does not take the %s %s: %w", c.id.kind, key, err))
 	}
 	return fmt.Errorf("apply the %s %s: %w", c.id.kind, key, err)
 }
 
-// handOverReplicas keeps a Deployment at the size that it has when its replicas cease to be ours.
+// handOverReplicas keeps a Deployment at the size that it has when its replicas cease to be ours, but for one that is less
+// than the autoscaler's least: one with no replicas, an autoscaler leaves as it is.
 // https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership
-func (a *applier) handOverReplicas(ctx context.Context, c *change, live map[objectID]client.Object) error {
+// https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#implicit-maintenance-mode-deactivation
+func (a *applier) handOverReplicas(
+	ctx context.Context, c *change, desired []client.Object, live map[objectID]client.Object,
+) error {
 	deployment, ok := c.live.(*appsv1.Deployment)
 	if !ok || deployment.Spec.Replicas == nil {
 		return nil
@@ -222,17 +238,23 @@ func (a *applier) handOverReplicas(ctx context.Context, c *change, live map[obje
 	if ours || scaled {
 		return nil
 	}
+	replicas := *deployment.Spec.Replicas
+	for _, object := range desired {
+		if scaler, ok := object.(*autoscalingv2.HorizontalPodAutoscaler); ok && scaler.Spec.MinReplicas != nil {
+			replicas = max(replicas, *scaler.Spec.MinReplicas)
+		}
+	}
 	held := &unstructured.Unstructured{}
 	held.SetGroupVersionKind(c.desired.GroupVersionKind())
 	held.SetNamespace(c.desired.GetNamespace())
 	held.SetName(c.desired.GetName())
 	held.SetUID(deployment.UID)
-	if err := unstructured.SetNestedField(held.Object, int64(*deployment.Spec.Replicas), "spec", "replicas"); err != nil {
+	if err := unstructured.SetNestedField(held.Object, int64(replicas), "spec", "replicas"); err != nil {
 		return err
 	}
 	err := a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(held), replicasOwner, client.ForceOwnership)
 	if apierrors.IsConflict(err) {
-		return errChanging
+		return changing(held)
 	}
 	if err != nil {
 		return fmt.Errorf("hold the replicas of the Deployment %s: %w", client.ObjectKeyFromObject(deployment), err)
@@ -302,7 +324,7 @@ func (a *applier) delete(ctx context.Context, object client.Object) error {
 	case apierrors.IsNotFound(err):
 		return nil
 	case apierrors.IsConflict(err):
-		return errChanging
+		return changing(object)
 	case err != nil:
 		return fmt.Errorf("delete the %s %s: %w", idOf(object).kind, key, err)
 	}
@@ -382,28 +404,40 @@ func isAsApplied(desired *unstructured.Unstructured, live client.Object) bool {
 	return contains(fields, desired.Object)
 }
 
-// contains returns whether what there is has all that is desired, and in its lists nothing else.
+// keyedLists are the lists, of those that are applied, whose items have owners each: others may add some, which stay.
+// https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy
+var keyedLists = sets.New("containers", "env", "imagePullSecrets", "initContainers", "ownerReferences", "ports", "volumeMounts", "volumes")
+
+// contains returns whether what there is has all that is desired, and in its lists nothing else but what others own.
 func contains(live, desired any) bool {
 	switch desired := desired.(type) {
 	case map[string]any:
 		fields, _ := live.(map[string]any)
 		for key, value := range desired {
-			if !contains(fields[key], value) {
+			list, isList := value.([]any)
+			items, _ := fields[key].([]any)
+			if isList && keyedLists.Has(key) && len(items) > len(list) {
+				if !containsItems(items, list) {
+					return false
+				}
+			} else if !contains(fields[key], value) {
 				return false
 			}
 		}
 		return true
 	case []any:
 		items, _ := live.([]any)
-		if len(items) != len(desired) {
-			return false
-		}
-		for i := range desired {
-			if !contains(items[i], desired[i]) {
-				return false
-			}
-		}
-		return true
+		return len(items) == len(desired) && containsItems(items, desired)
 	}
 	return reflect.DeepEqual(live, desired)
+}
+
+// containsItems returns whether a list has the desired items, in their order.
+func containsItems(items, desired []any) bool {
+	for _, item := range items {
+		if len(desired) > 0 && contains(item, desired[0]) {
+			desired = desired[1:]
+		}
+	}
+	return len(desired) == 0
 }

@@ -107,6 +107,9 @@ func labelsOf(gateway *gatewayv1.Gateway, others ...map[string]string) map[strin
 	return labels
 }
 
+// annotationsOfKubernetes begins the names of annotations that Kubernetes writes to Deployments itself, again and again.
+const annotationsOfKubernetes = "deployment.kubernetes.io/"
+
 // annotationsOf returns the annotations of everything that belongs to a Gateway; nil for none.
 func annotationsOf(gateway *gatewayv1.Gateway, others ...map[string]string) map[string]string {
 	annotations := map[string]string{}
@@ -118,6 +121,7 @@ func annotationsOf(gateway *gatewayv1.Gateway, others ...map[string]string) map[
 	for _, more := range others {
 		maps.Copy(annotations, more)
 	}
+	maps.DeleteFunc(annotations, func(key, _ string) bool { return strings.HasPrefix(key, annotationsOfKubernetes) })
 	if len(annotations) == 0 {
 		return nil
 	}

@@ -82,7 +82,7 @@ func (r *replicas) run(ctx context.Context) {
 
 // want says which replicas there are and which generation of the Gateway they should serve, and returns what is known of
 // that: nothing if all serve it, else why not.
-func (r *replicas) want(gateway types.NamespacedName, uid types.UID, generation int64, addresses []netip.AddrPort) string {
+func (r *replicas) want(gateway types.NamespacedName, uid types.UID, generation int64, addresses []netip.AddrPort) problem {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	set := r.byName[gateway]
@@ -131,18 +131,21 @@ func (r *replicas) keyRings(gateway types.NamespacedName, uid types.UID) []strin
 	return rings
 }
 
-// problem returns why not all replicas serve the generation; empty if they do.
-func (s *replicaSet) problem() string {
+// problem returns why not all replicas serve the generation. What one has said comes before what another may say.
+func (s *replicaSet) problem() problem {
+	unheard := problem{}
 	for _, address := range s.addresses {
 		said, found := s.answers[address]
 		switch {
 		case !found || said.generation != s.generation:
-			return fmt.Sprintf("the pods have not said yet whether they serve generation %d", s.generation)
+			unheard = problem{
+				message: fmt.Sprintf("the pods have not said yet whether they serve generation %d", s.generation), undecided: true,
+			}
 		case !said.serving:
-			return fmt.Sprintf("the pod at %s: %s", address.Addr(), said.message)
+			return problem{message: fmt.Sprintf("the pod at %s: %s", address.Addr(), said.message)}
 		}
 	}
-	return ""
+	return unheard
 }
 
 // launch begins to ask. The caller holds the lock.
@@ -207,18 +210,17 @@ func (r *replicas) askOnce(ctx context.Context, set *replicaSet) (serving, chang
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	problem := set.problem()
+	before := set.problem()
 	for i, address := range addresses {
 		if !slices.Contains(set.addresses, address) {
 			continue
 		}
-		before := set.answers[address]
-		now := hear(before, generation, answers[i], errs[i])
-		set.answers[address] = now
-		changed = changed || before.keyRing != now.keyRing
+		last := set.answers[address]
+		set.answers[address] = hear(last, generation, answers[i], errs[i])
+		changed = changed || last.keyRing != set.answers[address].keyRing
 	}
 	now := set.problem()
-	return now == "", changed || now != problem
+	return now == problem{}, changed || now != before
 }
 
 // hear returns what is known of a replica after another question. One that serves may miss a few.

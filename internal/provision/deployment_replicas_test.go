@@ -133,7 +133,7 @@ func TestReplicasSayWhatTheyServe(t *testing.T) {
 		f.says("10.0.0.1", serves("ring-1"))
 		f.says("10.0.0.2", refuses("no configuration yet"))
 		want := func(generation int64, hosts ...string) string {
-			return r.want(gw, "uid", generation, addressesOf(hosts...))
+			return r.want(gw, "uid", generation, addressesOf(hosts...)).message
 		}
 		g.Expect(want(1, "10.0.0.1", "10.0.0.2")).To(Equal("the pods have not said yet whether they serve generation 1"))
 		synctest.Wait()
@@ -182,7 +182,7 @@ func TestReplicasSayWhatTheyServe(t *testing.T) {
 func TestReplicaThatServesMayMissAFewQuestions(t *testing.T) {
 	testReplicas(t, func(g *WithT, r *replicas, f *fakeReplicas, _ func() int) {
 		gw := types.NamespacedName{Namespace: "ns", Name: "gw"}
-		want := func() string { return r.want(gw, "uid", 1, addressesOf("10.0.0.1")) }
+		want := func() string { return r.want(gw, "uid", 1, addressesOf("10.0.0.1")).message }
 		f.says("10.0.0.1", serves("ring"))
 		want()
 		synctest.Wait()
@@ -208,10 +208,10 @@ func TestGatewayThatIsMadeAgainIsAskedAnew(t *testing.T) {
 		f.says("10.0.0.1", serves("ring"))
 		r.want(gw, "uid-1", 1, addressesOf("10.0.0.1"))
 		synctest.Wait()
-		g.Expect(r.want(gw, "uid-1", 1, addressesOf("10.0.0.1"))).To(BeEmpty())
-		g.Expect(r.want(gw, "uid-2", 1, addressesOf("10.0.0.1"))).NotTo(BeEmpty())
+		g.Expect(r.want(gw, "uid-1", 1, addressesOf("10.0.0.1")).message).To(BeEmpty())
+		g.Expect(r.want(gw, "uid-2", 1, addressesOf("10.0.0.1")).message).NotTo(BeEmpty())
 		synctest.Wait()
-		g.Expect(r.want(gw, "uid-2", 1, addressesOf("10.0.0.1"))).To(BeEmpty())
+		g.Expect(r.want(gw, "uid-2", 1, addressesOf("10.0.0.1")).message).To(BeEmpty())
 	})
 }
 
@@ -238,7 +238,7 @@ func TestManyReplicasAreAskedAFewAtATime(t *testing.T) {
 		r.want(gw, "uid", 1, addressesOf(hosts...))
 		time.Sleep(time.Second)
 		synctest.Wait()
-		g.Expect(r.want(gw, "uid", 1, addressesOf(hosts...))).To(BeEmpty())
+		g.Expect(r.want(gw, "uid", 1, addressesOf(hosts...)).message).To(BeEmpty())
 		g.Expect(most).To(And(BeNumerically(">", 1), BeNumerically("<=", maxAsked)))
 	})
 }

@@ -30,40 +30,63 @@ import (
 	"github.com/dynamic-mcp/dynamic-mcp/internal/addresses"
 )
 
-// deploymentProblem returns why a Deployment has not yet a pod of its newest template that is available; empty if it has.
-func deploymentProblem(deployment *appsv1.Deployment) string {
-	if deployment == nil {
-		return "the Deployment has just been made"
+// problem is why a Gateway's proxy does not serve; none if it does.
+type problem struct {
+	message string
+	// undecided: see State.
+	undecided bool
+}
+
+// deploymentProblem returns why a Deployment has not yet a pod of its newest template that is available.
+func deploymentProblem(deployment *appsv1.Deployment, pods []corev1.Pod) problem {
+	switch {
+	case deployment == nil || deployment.Status.ObservedGeneration == 0:
+		return problem{message: "the Deployment has just been made"}
+	case deployment.Status.ObservedGeneration < deployment.Generation:
+		return problem{message: "the Deployment has just been changed", undecided: true}
+	case deployment.Spec.Replicas != nil && *deployment.Spec.Replicas == 0:
+		return problem{message: "the Deployment has no replicas: the Gateway is out of service"}
 	}
 	status := &deployment.Status
-	old := status.Replicas - status.UpdatedReplicas
-	switch {
-	case status.ObservedGeneration < deployment.Generation:
-		return "the Deployment has just been changed"
-	case deployment.Spec.Replicas != nil && *deployment.Spec.Replicas == 0:
-		return "the Deployment has no replicas: the Gateway is out of service"
-	case status.AvailableReplicas > old: // Even if all old pods are available, a new one is.
-		return ""
+	if old := status.Replicas - status.UpdatedReplicas; status.AvailableReplicas > old {
+		return problem{} // Even if all old pods are available, a new one is.
 	}
-	for _, conditionType := range []appsv1.DeploymentConditionType{appsv1.DeploymentReplicaFailure, appsv1.DeploymentProgressing} {
-		for _, c := range status.Conditions {
-			failing := c.Status == corev1.ConditionTrue
-			if conditionType == appsv1.DeploymentProgressing {
-				failing = c.Status == corev1.ConditionFalse
-			}
-			if c.Type == conditionType && failing {
-				return printable(fmt.Sprintf("the Deployment fails (%s): %s", c.Reason, c.Message)) + "; " + whereToLook(deployment)
-			}
+	return problem{message: unavailable(deployment, pods) + "; " + whereToLook(deployment)}
+}
+
+// unavailable returns why a Deployment has no new pod that is available. What is known of the pods says more than that it
+// takes long.
+func unavailable(deployment *appsv1.Deployment, pods []corev1.Pod) string {
+	status := &deployment.Status
+	if failed := failingCondition(status, appsv1.DeploymentReplicaFailure, corev1.ConditionTrue); failed != "" {
+		return failed
+	}
+	message := "no pod is available yet"
+	if status.AvailableReplicas > 0 {
+		message = "the new pods are not available yet, those of before serve on"
+	}
+	if why := podsProblem(pods); why != "" {
+		return message + ": " + why
+	}
+	if failed := failingCondition(status, appsv1.DeploymentProgressing, corev1.ConditionFalse); failed != "" {
+		return failed
+	}
+	return message
+}
+
+func failingCondition(
+	status *appsv1.DeploymentStatus, conditionType appsv1.DeploymentConditionType, failing corev1.ConditionStatus,
+) string {
+	for _, c := range status.Conditions {
+		if c.Type == conditionType && c.Status == failing {
+			return printable(fmt.Sprintf("the Deployment fails (%s): %s", c.Reason, c.Message))
 		}
 	}
-	if status.AvailableReplicas > 0 {
-		return "the new pods are not available yet, those of before serve on; " + whereToLook(deployment)
-	}
-	return "no pod is available yet; " + whereToLook(deployment)
+	return ""
 }
 
 func whereToLook(deployment *appsv1.Deployment) string {
-	return fmt.Sprintf("`kubectl describe pods -n %s -l %s=%s` says why", deployment.Namespace, gatewayv1.GatewayNameLabelKey,
+	return fmt.Sprintf("`kubectl describe pods -n %s -l %s=%s` says more", deployment.Namespace, gatewayv1.GatewayNameLabelKey,
 		deployment.Spec.Selector.MatchLabels[gatewayv1.GatewayNameLabelKey])
 }
 

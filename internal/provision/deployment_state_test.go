@@ -44,7 +44,8 @@ func TestDeploymentProblem(t *testing.T) {
 	}{
 		"all are new and available":          {status(2, 2, 2, 2), 2, ""},
 		"one of two new ones is available":   {status(2, 2, 2, 1), 2, ""},
-		"nothing is known yet":               {status(1, 2, 2, 2), 2, "the Deployment has just been changed"},
+		"nothing is known yet":               {status(0, 0, 0, 0), 2, "the Deployment has just been made"},
+		"nothing is known of the change yet": {status(1, 2, 2, 2), 2, "the Deployment has just been changed"},
 		"none is available":                  {status(2, 2, 2, 0), 2, "no pod is available yet; `kubectl describe pods -n ns -l"},
 		"only old ones are available":        {status(2, 3, 1, 2), 2, "the new pods are not available yet"},
 		"a new one may be available, or not": {status(2, 4, 2, 2), 2, "the new pods are not available yet"},
@@ -67,7 +68,7 @@ func TestDeploymentProblem(t *testing.T) {
 			deployment := desiredDeployment(testWanted(testGateway("gw")), &Installation{})
 			deployment.Namespace, deployment.Generation, deployment.Status = "ns", 2, test.status
 			deployment.Spec.Replicas = new(test.replicas)
-			got := deploymentProblem(deployment)
+			got := deploymentProblem(deployment, nil).message
 			if test.want == "" {
 				NewWithT(t).Expect(got).To(BeEmpty())
 			} else {
@@ -75,7 +76,22 @@ func TestDeploymentProblem(t *testing.T) {
 			}
 		})
 	}
-	NewWithT(t).Expect(deploymentProblem(nil)).To(Equal("the Deployment has just been made"))
+	t.Run("what pods say", func(t *testing.T) {
+		g := NewWithT(t)
+		deployment := desiredDeployment(testWanted(testGateway("gw")), &Installation{})
+		deployment.Spec.Replicas = new(int32(2))
+		stuck := []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Name: "p"}, Status: corev1.PodStatus{
+			Phase: corev1.PodFailed, Reason: "Evicted", Message: "low on memory",
+		}}}
+		deployment.Status = status(2, 2, 1, 1, failing(appsv1.DeploymentProgressing, corev1.ConditionFalse))
+		g.Expect(deploymentProblem(deployment, stuck).message).To(HavePrefix(
+			"the new pods are not available yet, those of before serve on: the pod p has failed (Evicted): low on memory; `kubectl"))
+		deployment.Status = status(2, 1, 1, 0, failing(appsv1.DeploymentReplicaFailure, corev1.ConditionTrue))
+		g.Expect(deploymentProblem(deployment, stuck).message).To(HavePrefix("the Deployment fails (Why): what; `kubectl"))
+		deployment.Status = status(2, 2, 2, 2)
+		g.Expect(deploymentProblem(deployment, stuck)).To(Equal(problem{}))
+	})
+	NewWithT(t).Expect(deploymentProblem(nil, nil)).To(Equal(problem{message: "the Deployment has just been made"}))
 }
 
 func TestAdminAddresses(t *testing.T) {
@@ -163,6 +179,10 @@ func TestContains(t *testing.T) {
 		"an empty list and none":   {m{}, m{"a": l{}}, true},
 		"fields in lists":          {m{"a": l{m{"name": "x", "more": "y"}}}, m{"a": l{m{"name": "x"}}}, true},
 		"a longer list":            {m{"a": l{"x", "y"}}, m{"a": l{"x"}}, false},
+		"another's item":           {m{"env": l{m{"name": "y"}, m{"name": "x"}, m{"name": "z"}}}, m{"env": l{m{"name": "x"}}}, true},
+		"another's item alone":     {m{"env": l{m{"name": "y"}, m{"name": "z"}}}, m{"env": l{m{"name": "x"}}}, false},
+		"another's in place":       {m{"env": l{m{"name": "y"}}}, m{"env": l{m{"name": "x"}}}, false},
+		"an item is missing":       {m{"env": l{m{"name": "x"}}}, m{"env": l{m{"name": "x"}, m{"name": "y"}}}, false},
 		"another order":            {m{"a": l{"y", "x"}}, m{"a": l{"x", "y"}}, false},
 		"a map where there's text": {m{"a": "x"}, m{"a": m{"b": "c"}}, false},
 	} {

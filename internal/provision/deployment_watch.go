@@ -32,10 +32,10 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// watch has the cache tell about the objects of Gateways, and about the endpoints of their pods. It does not wait for the
+// watch has the cache tell about the objects of Gateways, and about their pods and the endpoints of these. It does not wait for the
 // cache, which need not run yet.
 func (d *Deployment) watch(ctx context.Context) error {
-	kinds := append(ownedKinds(), &discoveryv1.EndpointSlice{})
+	kinds := append(ownedKinds(), &discoveryv1.EndpointSlice{}, &corev1.Pod{})
 	for _, kind := range kinds {
 		informer, err := d.options.Cache.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
 		if err != nil {
@@ -79,6 +79,13 @@ func (d *Deployment) tell(ctx context.Context, changed any) {
 		}
 		object = service
 	}
+	if pod, ok := object.(*corev1.Pod); ok {
+		deployment := d.deploymentOf(ctx, pod)
+		if deployment == nil {
+			return
+		}
+		object = deployment
+	}
 	if owner := metav1.GetControllerOf(object); isGateway(owner) {
 		d.notifier.changed(types.NamespacedName{Namespace: object.GetNamespace(), Name: owner.Name})
 	}
@@ -89,6 +96,10 @@ func differ(before, after any) bool {
 	old, ok := before.(*discoveryv1.EndpointSlice)
 	if slice, isSlice := after.(*discoveryv1.EndpointSlice); ok && isSlice {
 		return !equality.Semantic.DeepEqual(old.Endpoints, slice.Endpoints) || !equality.Semantic.DeepEqual(old.Ports, slice.Ports)
+	}
+	oldPod, ok := before.(*corev1.Pod)
+	if pod, isPod := after.(*corev1.Pod); ok && isPod {
+		return podsDiffer(oldPod, pod)
 	}
 	was, ok := before.(client.Object)
 	is, isObject := after.(client.Object)

@@ -60,6 +60,9 @@ type State struct {
 	// Reason and Message say why it does not serve (yet). No reason stands for one that passes by itself.
 	Reason  string
 	Message string
+	// Undecided is whether it is not known yet if the proxy serves, because it has just been asked, or just changed. What was
+	// known about the same generation holds until then: replicas come and go, and so do managers.
+	Undecided bool
 	// Addresses at which clients reach it.
 	Addresses []gatewayv1.GatewayStatusAddress
 }

@@ -146,12 +146,14 @@ func (w *lineWriter) lastWords() string {
 }
 
 // printable makes one line of bounded length, without control characters, of what another process said.
-func printable(text string) string {
+func printable(text string) string { return printableUpTo(text, maxMessageBytes) }
+
+func printableUpTo(text string, limit int) string {
 	text = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, ""), func(r rune) bool {
 		return unicode.IsSpace(r) || !unicode.IsPrint(r)
 	}), " ")
-	if len(text) <= maxMessageBytes {
+	if len(text) <= limit {
 		return text
 	}
-	return strings.ToValidUTF8(text[:maxMessageBytes], "") + "…"
+	return strings.ToValidUTF8(text[:limit], "") + "…"
 }

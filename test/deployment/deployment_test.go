@@ -301,6 +301,22 @@ var _ = Describe("The objects of a Gateway", func() {
 		})
 	})
 
+	It("get pods again when autoscaling follows no replicas", func() {
+		parameters := withParameters(gateway, v1alpha1.GatewayParametersSpec{Replicas: new(int32(0))})
+		create(parameters)
+		create(gateway)
+		rollout(gateway, appsv1.DeploymentStatus{})
+		condition(gateway, programmed, metav1.ConditionFalse, "Pending: the Deployment has no replicas: the Gateway is out of service")
+		change(parameters, func(p *v1alpha1.GatewayParameters) {
+			p.Spec.Replicas, p.Spec.Autoscaling = nil, &v1alpha1.ProxyAutoscaling{MinReplicas: 2, MaxReplicas: 5}
+		})
+		exist([]client.Object{&autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: deployment.ObjectMeta}})
+		eventually(deployment, func(g Gomega, d *appsv1.Deployment) {
+			// An autoscaler leaves what has no replicas as it is.
+			g.Expect(d.Spec.Replicas).To(HaveValue(BeEquivalentTo(2)))
+		})
+	})
+
 	It("are left alone where parameters can't work", func() {
 		parameters := withParameters(gateway, v1alpha1.GatewayParametersSpec{})
 		create(parameters)

@@ -58,6 +58,8 @@ type fakePod struct {
 	keyRing    string
 	problem    string
 	mute       bool
+	// asked is closed when it is asked the first time, and it does not answer before release is; nil: it answers at once.
+	asked, release chan struct{}
 }
 
 func newFakePods() *fakePods {
@@ -86,8 +88,21 @@ func (p *fakePods) dial(ctx context.Context, network, address string) (net.Conn,
 func (p *fakePods) serve(w http.ResponseWriter, r *http.Request) {
 	host, _, _ := net.SplitHostPort(r.Host)
 	p.mutex.Lock()
-	defer p.mutex.Unlock()
 	pod := p.byIP[host]
+	asked, release := pod.asked, pod.release
+	pod.asked = nil
+	p.mutex.Unlock()
+	if asked != nil {
+		close(asked)
+	}
+	if release != nil {
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	}
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
 	generation, _ := strconv.ParseInt(r.URL.Query().Get("generation"), 10, 64)
 	w.Header().Set(keyring.Header, pod.keyRing)
 	switch {
@@ -107,6 +122,14 @@ func (p *fakePods) add() string {
 	ip := fmt.Sprintf("10.244.%d.%d", p.next/250, p.next%250+1)
 	p.byIP[ip] = &fakePod{generation: 1 << 40}
 	return ip
+}
+
+// addSlow returns the address of another one that is slow to answer.
+func (p *fakePods) addSlow() (ip string, asked <-chan struct{}, release func()) {
+	ip = p.add()
+	first, answer := make(chan struct{}), make(chan struct{})
+	p.change(ip, func(pod *fakePod) { pod.asked, pod.release = first, answer })
+	return ip, first, sync.OnceFunc(func() { close(answer) })
 }
 
 // change edits what a pod says.

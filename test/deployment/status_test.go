@@ -24,7 +24,9 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -45,7 +47,7 @@ var _ = Describe("The status of a Gateway", func() {
 		condition(gateway, programmed, metav1.ConditionFalse, "Pending: the Deployment has just been")
 		rollout(gateway, appsv1.DeploymentStatus{Replicas: 1, UpdatedReplicas: 1})
 		condition(gateway, programmed, metav1.ConditionFalse, "Pending: no pod is available yet; `kubectl describe pods -n "+
-			gateway.Namespace+" -l gateway.networking.k8s.io/gateway-name=tools` says why")
+			gateway.Namespace+" -l gateway.networking.k8s.io/gateway-name=tools` says more")
 		rollout(gateway, appsv1.DeploymentStatus{Replicas: 1, UpdatedReplicas: 1, Conditions: []appsv1.DeploymentCondition{{
 			Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate", Message: "exceeded quota",
 		}}})
@@ -81,6 +83,55 @@ var _ = Describe("The status of a Gateway", func() {
 		condition(gateway, programmed, metav1.ConditionFalse, "Pending: the new pods are not available yet, those of before serve on")
 		rollout(gateway, appsv1.DeploymentStatus{Replicas: 2, UpdatedReplicas: 1, ReadyReplicas: 2, AvailableReplicas: 2})
 		condition(gateway, programmed, metav1.ConditionTrue, "Programmed")
+	})
+
+	It("stays Programmed while pods come, and while their number changes", func() {
+		ips := serve(gateway, 1)
+		condition(gateway, programmed, metav1.ConditionTrue, "Programmed")
+		said := watchProgrammed(gateway)
+
+		By("a pod that is ready, and has not said yet what it serves")
+		slow, asked, release := pods.addSlow()
+		defer release()
+		endpoints(gateway, append(ips, slow))
+		rollout(gateway, allUp(2))
+		Eventually(asked).Should(BeClosed())
+		mark(gateway, "first")
+		Expect(said()).To(HaveEach("True"))
+		release()
+
+		By("a Deployment that somebody scales, and the manager scales back")
+		deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: gateway.Namespace, Name: "tools"}}
+		change(deployment, func(d *appsv1.Deployment) { d.Spec.Replicas = new(int32(5)) })
+		eventually(deployment, func(g Gomega, d *appsv1.Deployment) { g.Expect(d.Spec.Replicas).To(HaveValue(BeEquivalentTo(1))) })
+		mark(gateway, "second")
+		rollout(gateway, allUp(1))
+		endpoints(gateway, ips)
+		mark(gateway, "third")
+		Expect(said()).To(HaveEach("True"))
+		condition(gateway, programmed, metav1.ConditionTrue, "Programmed")
+	})
+
+	It("says why pods don't run", func() {
+		deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: gateway.Namespace, Name: "tools"}}
+		Eventually(func() error { return api.Get(ctx, client.ObjectKeyFromObject(deployment), deployment) }).Should(Succeed())
+		rollout(gateway, appsv1.DeploymentStatus{Replicas: 1, UpdatedReplicas: 1})
+		condition(gateway, programmed, metav1.ConditionFalse, "Pending: no pod is available yet; `kubectl describe pods")
+		pod := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: gateway.Namespace, Name: "tools-1", Labels: deployment.Spec.Template.Labels},
+			Spec:       deployment.Spec.Template.Spec,
+		}
+		create(pod)
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{
+			Name: "proxy", Image: proxyImage, State: corev1.ContainerState{
+				Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: "Back-off pulling image"},
+			},
+		}}
+		Expect(api.Status().Update(ctx, pod)).To(Succeed())
+		condition(gateway, programmed, metav1.ConditionFalse, "Pending: no pod is available yet: the pod tools-1 can't run its container "+
+			"proxy (ImagePullBackOff): Back-off pulling image; `image` of the GatewayParameters says which image, and by which `pullSecrets`")
+		Expect(api.Delete(ctx, pod, client.GracePeriodSeconds(0))).To(Succeed())
+		condition(gateway, programmed, metav1.ConditionFalse, "Pending: no pod is available yet; `kubectl describe pods")
 	})
 
 	It("has the addresses of the load balancer, else those in the cluster", func() {
@@ -123,6 +174,50 @@ var _ = Describe("The status of a Gateway", func() {
 		condition(gateway, keys, metav1.ConditionTrue, v1alpha1.GatewayReasonSessionKeysSettled)
 	})
 })
+
+// watchProgrammed returns a function that returns which statuses a Gateway's condition Programmed has had since.
+func watchProgrammed(gateway *gatewayv1.Gateway) func() []string {
+	GinkgoHelper()
+	watcher, err := client.NewWithWatch(config, client.Options{Scheme: scheme})
+	Expect(err).NotTo(HaveOccurred())
+	watching, err := watcher.Watch(ctx, &gatewayv1.GatewayList{}, client.InNamespace(gateway.Namespace))
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(watching.Stop)
+	var said []string
+	return func() []string {
+		GinkgoHelper()
+		fresh := &gatewayv1.Gateway{}
+		Expect(api.Get(ctx, client.ObjectKeyFromObject(gateway), fresh)).To(Succeed())
+		for version := ""; version != fresh.ResourceVersion; {
+			var got watch.Event
+			Eventually(watching.ResultChan()).Should(Receive(&got))
+			gw, ok := got.Object.(*gatewayv1.Gateway)
+			Expect(ok).To(BeTrue(), "%v", got)
+			version = gw.ResourceVersion
+			said = append(said, string(apimeta.FindStatusCondition(gw.Status.Conditions, programmed).Status))
+		}
+		return said
+	}
+}
+
+// mark has the manager write the Gateway's status, and waits for it.
+func mark(gateway *gatewayv1.Gateway, name string) {
+	GinkgoHelper()
+	attached := int32(0)
+	eventually(gateway, func(g Gomega, gw *gatewayv1.Gateway) {
+		g.Expect(gw.Status.Listeners).To(HaveLen(1))
+		attached = gw.Status.Listeners[0].AttachedRoutes
+	})
+	create(&gatewayv1.HTTPRoute{
+		ObjectMeta: metav1.ObjectMeta{Namespace: gateway.Namespace, Name: name},
+		Spec: gatewayv1.HTTPRouteSpec{CommonRouteSpec: gatewayv1.CommonRouteSpec{
+			ParentRefs: []gatewayv1.ParentReference{{Name: gatewayv1.ObjectName(gateway.Name)}},
+		}},
+	})
+	eventually(gateway, func(g Gomega, gw *gatewayv1.Gateway) {
+		g.Expect(gw.Status.Listeners).To(ConsistOf(HaveField("AttachedRoutes", attached+1)))
+	})
+}
 
 var _ = Describe("A proxy in a pod", func() {
 	It("may read its own Secret and what it serves, and nothing else", func() {

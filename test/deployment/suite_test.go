@@ -160,7 +160,7 @@ func startManager(user *rest.Config, namespaces ...string) {
 		Reader:       mgr.GetAPIReader(),
 		Cache:        mgr.GetCache(),
 		Probe: provision.ProbeTiming{
-			Min: 10 * time.Millisecond, Max: 50 * time.Millisecond, Serving: 50 * time.Millisecond, Timeout: 10 * time.Second,
+			Min: 10 * time.Millisecond, Max: 50 * time.Millisecond, Serving: 50 * time.Millisecond, Timeout: time.Minute,
 		},
 		Dial: pods.dial,
 		Log:  ctrl.Log.WithName("proxies"),

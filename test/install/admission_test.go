@@ -85,6 +85,12 @@ var _ = Describe("The policies on the manager", Ordered, ContinueOnFailure, func
 		} {
 			Expect(apply(ctx, admin, object(existing))).To(Succeed())
 		}
+		for _, namespace := range []string{
+			"{apiVersion: v1, kind: Namespace, metadata: {name: privileged, labels: {pod-security.kubernetes.io/enforce: privileged}}}",
+			"{apiVersion: v1, kind: Namespace, metadata: {name: restricted, labels: {pod-security.kubernetes.io/enforce: restricted}}}",
+		} {
+			Expect(apply(ctx, admin, object(namespace))).To(Succeed())
+		}
 		// Policies take effect a moment after they were applied.
 		Eventually(func() error {
 			return asManager.Create(ctx, object("{apiVersion: v1, kind: Secret, metadata: {namespace: default, name: probe}}"), client.DryRunAll)
@@ -96,6 +102,11 @@ var _ = Describe("The policies on the manager", Ordered, ContinueOnFailure, func
 	},
 		Entry("a Deployment of a Gateway", "{apiVersion: apps/v1, kind: Deployment, metadata: {OURS, name: g}, "+podsAs("g-dynamic-mcp")+"}"),
 		Entry("its own Deployment again", "{apiVersion: apps/v1, kind: Deployment, metadata: {OURS, name: ours}, "+podsAs("g-dynamic-mcp")+"}"),
+		Entry("one with containers, volumes and ports of an overlay", "{apiVersion: apps/v1, kind: Deployment, metadata: {OURS, name: g}, "+
+			"spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {serviceAccountName: g-dynamic-mcp, "+
+			"initContainers: [{name: i, image: i}], containers: [{name: c, image: i, ports: [{containerPort: 1}], securityContext: "+
+			"{privileged: false, procMount: Default, capabilities: {drop: [ALL], add: [NET_BIND_SERVICE]}}}], "+
+			"volumes: [{name: v, configMap: {name: c}}]}}}}"),
 		Entry("a Service", "{apiVersion: v1, kind: Service, metadata: {OURS, name: g}, spec: {ports: [{port: 1}]}}"),
 		Entry("a ServiceAccount", "{apiVersion: v1, kind: ServiceAccount, metadata: {OURS, name: g-dynamic-mcp}}"),
 		Entry("a Secret", "{apiVersion: v1, kind: Secret, metadata: {OURS, name: g-dynamic-mcp}, type: Opaque}"),
@@ -158,6 +169,32 @@ var _ = Describe("The policies on the manager", Ordered, ContinueOnFailure, func
 			"subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: x-dynamic-mcp}]}", "only to the ServiceAccounts of Gateways"),
 		Entry("another ClusterRoleBinding", "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: mine}, "+
 			"roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}}", "nor write other ClusterRoleBindings"),
+	)
+
+	DescribeTable("keep pods off their node", func(ctx SpecContext, changes string) {
+		pod := "selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {serviceAccountName: g-dynamic-mcp, " + changes + "}}"
+		deployment := object("{apiVersion: apps/v1, kind: Deployment, metadata: {OURS, name: g}, spec: {" + pod + "}}")
+		for _, namespace := range []string{"default", "restricted"} {
+			deployment.SetNamespace(namespace)
+			Expect(apply(ctx, asManager, deployment, managerOwner, client.DryRunAll)).To(MatchError(And(
+				ContainSubstring("ValidatingAdmissionPolicy"), ContainSubstring("pod-security.kubernetes.io/enforce=privileged"))), namespace)
+		}
+		deployment.SetNamespace("privileged")
+		Expect(apply(ctx, asManager, deployment, managerOwner, client.DryRunAll)).To(Succeed(), "where its owner permits it")
+	},
+		Entry("hostNetwork", "hostNetwork: true, containers: [{name: c, image: i}]"),
+		Entry("hostPID", "hostPID: true, containers: [{name: c, image: i}]"),
+		Entry("hostIPC", "hostIPC: true, containers: [{name: c, image: i}]"),
+		Entry("hostPath", "containers: [{name: c, image: i}], volumes: [{name: a, emptyDir: {}}, {name: v, hostPath: {path: /}}]"),
+		Entry("hostPort", "containers: [{name: c, image: i, ports: [{containerPort: 1, hostPort: 1}]}]"),
+		Entry("privileged", "containers: [{name: p, image: i}, {name: c, image: i, securityContext: {privileged: true}}]"),
+		Entry("privileged before", "containers: [{name: p, image: i}], initContainers: [{name: c, image: i, securityContext: {privileged: true}}]"),
+		Entry("a capability", "containers: [{name: p, image: i, securityContext: {capabilities: {add: [NET_BIND_SERVICE, SYS_ADMIN]}}}]"),
+		Entry("all of /proc", "hostUsers: false, containers: [{name: p, image: i, securityContext: {procMount: Unmasked}}]"),
+		Entry("a process of the host", "securityContext: {windowsOptions: {hostProcess: true, runAsUserName: x}}, hostNetwork: true, "+
+			"containers: [{name: p, image: i}]"),
+		Entry("a container of the host", "hostNetwork: true, "+
+			"containers: [{name: p, image: i, securityContext: {windowsOptions: {hostProcess: true, runAsUserName: x}}}]"),
 	)
 
 	DescribeTable("of deletions", func(ctx SpecContext, text string, permitted bool) {

@@ -158,7 +158,8 @@ metadata: {name: nobodys, namespace: default, labels: {app.kubernetes.io/managed
 			{by: byRBAC, args: []string{"delete", "gateway", "agentgateway"}},
 			{by: byRBAC, args: []string{"delete", "backend", "mcp-backend"}},
 			{by: byRBAC, args: []string{"get", "secrets", "-A"}},
-			{by: byRBAC, args: []string{"get", "pods", "-A"}},
+			{by: byRBAC, args: []string{"run", "intruder", "--image=node:20-alpine"}},
+			{by: byRBAC, args: []string{"get", "nodes"}},
 		} {
 			args := try.args
 			if args[0] != "get" {
