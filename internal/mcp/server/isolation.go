@@ -75,11 +75,11 @@ func (x *exchange) relayChecked(ctx context.Context, t *target, response *http.R
 		return
 	}
 	if int64(len(body)) > x.limits.MaxMessage {
-		x.fail(x.tooLarge(t))
+		x.failBroken(ctx, t, x.tooLarge())
 		return
 	}
 	if wrong := x.wrongAnswer(body); wrong != "" {
-		x.fail(unavailable(t.Name, wrong))
+		x.failBroken(ctx, t, wrong)
 		return
 	}
 	writeBody(x.w, http.StatusOK, response.Header["Content-Type"], body)
@@ -103,6 +103,6 @@ func readWhole(body io.Reader, buffer []byte, limit int64) ([]byte, error) {
 	return whole.Bytes(), err
 }
 
-func (x *exchange) tooLarge(t *target) *jsonrpc.Error {
-	return unavailable(t.Name, "its answer is larger than "+strconv.FormatInt(x.limits.MaxMessage, 10)+" bytes")
+func (x *exchange) tooLarge() string {
+	return "its answer is larger than " + strconv.FormatInt(x.limits.MaxMessage, 10) + " bytes"
 }
