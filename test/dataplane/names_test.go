@@ -17,6 +17,8 @@ limitations under the License.
 package dataplane
 
 import (
+	"net/http"
+	"regexp"
 	"slices"
 	"testing"
 
@@ -149,4 +151,25 @@ func TestPrefixModes(t *testing.T) {
 			})
 		}
 	})
+}
+
+// TestLinksLeadToTheirServer: both servers have the resources that the tool links to.
+func TestLinksLeadToTheirServer(t *testing.T) {
+	for name, mode := range map[string]config.PrefixMode{"OnConflict": config.PrefixOnConflict, "Always": config.PrefixAlways} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			targets := []config.Target{target(t, "first", everything(t, 0).URL()), target(t, "second", everything(t, 1).URL())}
+			c := newRawClient(t, newGateway(t, targets, withBackend(func(b *config.Backend) { b.PrefixMode = mode })).url)
+			c.post(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+			_, answer := c.post(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"second_get-resource-links","arguments":{"count":2}}}`)
+			links := regexp.MustCompile(`"uri":"([^"]*)"`).FindAllStringSubmatch(answer, -1)
+			g.Expect(links).To(HaveLen(2), answer)
+			for _, link := range links {
+				g.Expect(link[1]).To(HavePrefix("second+demo://resource/dynamic/"))
+				_, read := c.post(`{"jsonrpc":"2.0","id":2,"method":"resources/read","params":{"uri":"` + link[1] + `"}}`)
+				g.Expect(read).To(ContainSubstring(`"uri":"` + link[1] + `"`))
+			}
+			g.Expect(c.do(http.MethodDelete, "").Body.Close()).To(Succeed())
+		})
+	}
 }

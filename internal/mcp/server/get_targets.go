@@ -221,7 +221,7 @@ func (l *listening) relayFrom(
 	case response.StatusCode == http.StatusOK && isEventStream(response.Header):
 	case response.StatusCode == http.StatusMethodNotAllowed:
 		return errNoStream
-	case us.id != "" && isLost(response):
+	case us.id != "" && (response.StatusCode == http.StatusNotFound || isLost(response)):
 		watch.stop()
 		// Servers that have no streams answer so as well.
 		lost, err := l.sessionLost(ctx, t, us)
@@ -294,6 +294,9 @@ func (l *listening) relayEvents(now *targetNow, us upstreamSession, name string,
 		if now.backend.isShared() && event.IsMessage() && len(event.Data) > 0 &&
 			(m.Kind == jsonrpc.Invalid || m.Kind == jsonrpc.Response && !replayed) {
 			continue // No server answers on a stream that continues nothing; see isShared.
+		}
+		if m.Kind == jsonrpc.Response {
+			event.Data = owner.renameResumed(event.Data, m.Result)
 		}
 		if err := l.deliver(&event); err != nil {
 			return err

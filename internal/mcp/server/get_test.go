@@ -295,17 +295,26 @@ func TestResumedStreamHearsAllThatAnyStreamHears(t *testing.T) {
 }
 
 func TestServerThatHasNoStreamKeepsItsSession(t *testing.T) {
-	server := newFakeServer(t)
-	server.get = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }
-	g := newGateway(t, server.targets())
-	id := g.open()
-	s := g.listen(id, nil)
-	eventually(t, "the server is asked whether it lives", func() bool { return len(server.requests("ping")) == 1 })
-	g.do(call{body: listBody, session: id})
-	if n := len(server.requests("initialize")); n != 1 {
-		t.Errorf("%d times initialized", n)
+	for name, body := range map[string]string{
+		"no word": "", "the word that there is no such method": `{"jsonrpc":"2.0","id":null,"error":{"code":-32601,"message":"Method not found"}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newFakeServer(t)
+			server.get = func(w http.ResponseWriter, _ *http.Request) {
+				contentJSON(w).WriteHeader(http.StatusNotFound)
+				_, _ = w.Write([]byte(body))
+			}
+			g := newGateway(t, server.targets())
+			id := g.open()
+			s := g.listen(id, nil)
+			eventually(t, "the server is asked whether it lives", func() bool { return len(server.requests("ping")) == 1 })
+			g.do(call{body: listBody, session: id})
+			if n := len(server.requests("initialize")); n != 1 {
+				t.Errorf("%d times initialized", n)
+			}
+			s.close()
+		})
 	}
-	s.close()
 }
 
 func TestServerThatBreaksOffItsRefusalIsAskedAgain(t *testing.T) {

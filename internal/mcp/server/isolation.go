@@ -82,6 +82,10 @@ func (x *exchange) relayChecked(ctx context.Context, t *target, response *http.R
 		x.failBroken(ctx, t, wrong)
 		return
 	}
+	if x.hasLinks(body) {
+		x.giveRead(t, response, body)
+		return
+	}
 	writeBody(x.w, http.StatusOK, response.Header["Content-Type"], body)
 }
 

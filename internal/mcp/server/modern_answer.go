@@ -80,6 +80,9 @@ func (c *bridgedCall) finish(answer *bridgedAnswer, in *incoming) {
 	if x.rewrite != nil {
 		result = x.rewrite(result)
 	}
+	if x.hasLinks(result) {
+		result = x.renameLinks(c.target, result, jsonrpc.Span{End: len(result)})
+	}
 	answer.result(x.modernResult(result, cacheHints{}))
 }
 

@@ -144,20 +144,20 @@ func (x *exchange) relayModernStream(ctx context.Context, t *target, response *h
 			return
 		}
 		var m jsonrpc.Message
-		if len(event.Data) > 0 && event.IsMessage() && jsonrpc.Scan(event.Data, &m) == nil {
-			switch {
-			case m.Kind == jsonrpc.Request:
-				continue // The modern era has none; the client could not answer.
-			case m.Kind == jsonrpc.Response && sameID(event.Data, m.ID, x.id()):
-				answered = true
-				watch.answered()
-				if x.reads() {
-					event.Data = x.readResult(t, event.Data, m.Result)
-				}
-			}
+		if len(event.Data) > 0 && event.IsMessage() {
+			_ = jsonrpc.Scan(event.Data, &m) // What can't be read is of no kind.
 		}
-		if x.isForeign(&event, &m) {
+		switch {
+		case x.isForeign(&event, &m):
 			continue
+		case m.Kind == jsonrpc.Request:
+			continue // The modern era has none; the client could not answer.
+		case m.Kind == jsonrpc.Response && sameID(event.Data, m.ID, x.id()):
+			answered = true
+			watch.answered()
+			if x.reads() || x.hasLinks(event.Data) {
+				event.Data = x.readResult(t, event.Data, m.Result)
+			}
 		}
 		if stream.send(&event) != nil {
 			return

@@ -96,7 +96,7 @@ func (x *exchange) concerned() ([]*target, []byte) {
 			if t := x.backend.target(request.target); t != nil && t.usable() {
 				return []*target{t}, x.body
 			}
-			return nil, nil // Its target is gone.
+			return nil, nil // Its target is gone, or has not got it yet.
 		}
 		if x.fromReplica() {
 			return nil, nil // Which has told the targets.

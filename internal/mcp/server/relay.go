@@ -58,8 +58,10 @@ func (x *exchange) relayBody(ctx context.Context, t *target, response *http.Resp
 		x.failBroken(ctx, t, x.tooLarge())
 		return
 	}
+	n := response.ContentLength
+	small := n >= 0 && n <= wholeAnswer
 	switch {
-	case x.reads():
+	case x.reads(), !small && x.mayLink() && !x.backend.isShared():
 		x.relayRead(ctx, t, response)
 		return
 	case x.backend.isShared():
@@ -67,11 +69,15 @@ func (x *exchange) relayBody(ctx context.Context, t *target, response *http.Resp
 		return
 	}
 	x.w.Header()["Content-Type"] = response.Header["Content-Type"]
-	if n := response.ContentLength; n >= 0 && n <= wholeAnswer {
+	if small {
 		buffer := buffers.Get().(*[wholeAnswer]byte)
 		defer buffers.Put(buffer)
 		if _, err := io.ReadFull(response.Body, buffer[:n]); err != nil {
 			x.failBrokenOff(ctx, t)
+			return
+		}
+		if x.hasLinks(buffer[:n]) {
+			x.giveRead(t, response, buffer[:n])
 			return
 		}
 		x.w.Header()["Content-Length"] = []string{strconv.FormatInt(n, 10)}
@@ -79,14 +85,14 @@ func (x *exchange) relayBody(ctx context.Context, t *target, response *http.Resp
 		_, _ = x.w.Write(buffer[:n])
 		return
 	}
-	if response.ContentLength >= 0 {
-		x.w.Header()["Content-Length"] = []string{strconv.FormatInt(response.ContentLength, 10)}
+	if n >= 0 {
+		x.w.Header()["Content-Length"] = []string{strconv.FormatInt(n, 10)}
 	}
 	x.w.WriteHeader(http.StatusOK)
 	buffer := buffers.Get().(*[wholeAnswer]byte)
 	defer buffers.Put(buffer)
-	n, err := x.copyTo(x.w, io.LimitReader(response.Body, limit+1), buffer[:])
-	if err != nil || n > limit {
+	copied, err := x.copyTo(x.w, io.LimitReader(response.Body, limit+1), buffer[:])
+	if err != nil || copied > limit {
 		x.observed.Result(telemetry.Unavailable)
 		x.countBroken(ctx, t)
 		// The client has part of an answer; a broken connection tells it so.
@@ -117,6 +123,11 @@ func (x *exchange) relayRead(ctx context.Context, t *target, response *http.Resp
 			return
 		}
 	}
+	x.giveRead(t, response, body)
+}
+
+// giveRead hands on the body of an answer that has been read.
+func (x *exchange) giveRead(t *target, response *http.Response, body []byte) {
 	var m jsonrpc.Message
 	if jsonrpc.Scan(body, &m) == nil {
 		body = x.readResult(t, body, m.Result)
@@ -131,6 +142,9 @@ func (x *exchange) readResult(t *target, answer []byte, result jsonrpc.Span) []b
 	}
 	if x.rewrite != nil {
 		return jsonrpc.Splice(nil, answer, jsonrpc.Edit{Span: result, New: x.rewrite(result.Of(answer))})
+	}
+	if x.hasLinks(answer) {
+		return x.renameLinks(t, answer, result)
 	}
 	x.noteListed(t, result.Of(answer))
 	return answer
@@ -279,7 +293,7 @@ func (x *exchange) relayStream(
 			if m.Kind == jsonrpc.Response && sameID(event.Data, m.ID, x.id()) {
 				answered = true
 				watch.answered()
-				if x.reads() {
+				if x.reads() || x.hasLinks(event.Data) {
 					event.Data = x.readResult(t, event.Data, m.Result)
 				}
 			}

@@ -189,11 +189,22 @@ func (x *exchange) toOwner(kind federation.Kind, at jsonrpc.Span) {
 		x.invalidParams(errors.New("Invalid params: the name is missing")) //nolint:staticcheck // The text is the client's.
 		return
 	}
+	if x.modern == nil {
+		// The client may cancel what is not yet with any server.
+		ctx, cancel := context.WithCancelCause(x.r.Context())
+		defer cancel(nil)
+		defer x.session.begin(string(x.id()), nil, cancel)()
+		x.r = x.r.WithContext(ctx)
+	}
 	entry, e := x.find(kind, name)
-	if e != nil {
-		if x.r.Context().Err() == nil {
-			x.fail(e)
-		}
+	switch {
+	case isCancelled(x.r.Context()):
+		x.endUnanswered()
+		return
+	case x.r.Context().Err() != nil:
+		return
+	case e != nil:
+		x.fail(e)
 		return
 	}
 	body := x.body

@@ -81,14 +81,15 @@ func (x *exchange) send(ctx context.Context, t *target, us upstreamSession, meth
 // maxErrorBody bounds what is read of an error's body.
 const maxErrorBody = 64 << 10
 
-// isLost returns whether a server no longer knows the session that a request named: 404 says so, and so does
-// JSON-RPC's −32000 without an id in a 400, which servers on the TypeScript SDK answer. An error that has the request's
-// id comes from whoever took the request, and a request is never sent twice to such. The body can still be read afterwards.
+// isLost returns whether a server no longer knows the session that a request named: 404 says so, unless it is the method that is
+// not found, and so does JSON-RPC's −32000 without an id in a 400, which servers on the TypeScript SDK answer. An error that has the
+// request's id comes from whoever took the request, and a request is never sent twice to such. The body can still be read afterwards.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#session-management
 func isLost(response *http.Response) bool {
 	switch response.StatusCode {
 	case http.StatusNotFound:
-		return true
+		body, err := peek(response)
+		return err != nil || errorCode(body) != jsonrpc.CodeMethodNotFound
 	case http.StatusBadRequest:
 	default:
 		return false

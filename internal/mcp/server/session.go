@@ -81,7 +81,7 @@ type clientSession struct {
 
 // inFlight is a request that a target is answering.
 type inFlight struct {
-	target session.ServiceHash
+	target session.ServiceHash // Zero while it is not known which.
 	cancel context.CancelCauseFunc
 }
 
@@ -359,14 +359,18 @@ func (cs *clientSession) lose(t *target, lost upstreamSession) {
 	}
 }
 
-// begin registers a request in flight, so that the client's cancellation finds its target, and ends it here as well.
+// begin registers a request in flight, so that the client's cancellation finds its target (nil if that is not known yet), and ends it
+// here as well.
 func (cs *clientSession) begin(id string, t *target, cancel context.CancelCauseFunc) (done func()) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.inFlight == nil {
 		cs.inFlight = map[string]*inFlight{}
 	}
-	request := &inFlight{t.hash, cancel}
+	request := &inFlight{cancel: cancel}
+	if t != nil {
+		request.target = t.hash
+	}
 	cs.inFlight[id] = request
 	return func() {
 		cs.mu.Lock()

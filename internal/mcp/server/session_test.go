@@ -374,6 +374,26 @@ func TestSessionEndsWithItsLifetime(t *testing.T) {
 	})
 }
 
+// Servers of both eras may have one status for methods that they don't know.
+func TestMethodThatIsNotFoundIsNoSessionThatIsLost(t *testing.T) {
+	server := newFakeServer(t)
+	g := newGateway(t, server.targets())
+	id := g.open()
+	const refusal = `{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"Method not found"}}`
+	server.set(func() {
+		server.answer = func(w http.ResponseWriter, _ *http.Request, _ *message) {
+			contentJSON(w).WriteHeader(http.StatusNotFound)
+			_, _ = w.Write([]byte(refusal))
+		}
+	})
+	got := g.do(call{session: id, body: `{"jsonrpc":"2.0","id":1,"method":"vendor/unknown"}`})
+	if got.status != http.StatusOK || got.body != refusal {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	same(t, len(server.requests("initialize")), 1)
+	same(t, len(server.requests("vendor/unknown")), 1)
+}
+
 func TestCallThatAServerHasTakenIsNotSentTwice(t *testing.T) {
 	server := newFakeServer(t)
 	g := newGateway(t, server.targets())
@@ -406,4 +426,84 @@ func TestSessionsForgetTheOldestWhenTheyWeighTooMuch(t *testing.T) {
 	s.weigh(first, 5) // Of a request that is still going on.
 	s.end(second.SID)
 	same(t, s.weight, 0)
+}
+
+func TestCallThatIsCancelledWhileItsServerIsLookedForReachesNone(t *testing.T) {
+	server, slow := newFakeServer(t).withTools("A", "delete"), newFakeServer(t).withTools("B", "echo")
+	asked, listed := make(chan struct{}, 1), make(chan struct{})
+	slow.set(func() {
+		slow.answer = func(w http.ResponseWriter, r *http.Request, m *message) {
+			asked <- struct{}{}
+			<-listed
+			slow.answerLists(w, r, m)
+		}
+	})
+	g := newGateway(t, []config.Target{server.named("a"), slow.named("b")}, withLimits(func(l *config.Limits) { l.StragglerTimeout = patience }))
+	id := g.open()
+	answered := make(chan reply, 1)
+	go func() {
+		answered <- g.do(call{body: `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"delete"}}`, session: id})
+	}()
+	<-asked
+	if got := g.do(call{body: `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}`, session: id}); got.status != http.StatusAccepted {
+		t.Errorf("got %d", got.status)
+	}
+	close(listed)
+	if got := <-answered; got.header.Get("Content-Type") != "text/event-stream" || strings.Contains(got.body, "data:") {
+		t.Errorf("got %v %s", got.header, got.body)
+	}
+	same(t, len(server.requests(toolCall)), 0)
+	same(t, g.callTool(id, "delete"), "A "+params("delete"))
+}
+
+func TestCancelledCallsOfAConnectionAndOfABatchAreNotAnswered(t *testing.T) {
+	const slow = `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"slow"}}`
+	const cancel = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}`
+	server := newFakeServer(t)
+	server.initializeResult = `{"protocolVersion":"2025-03-26","capabilities":{"tools":{}},"serverInfo":{"name":"fake","version":"1"}}`
+	server.answer = func(w http.ResponseWriter, r *http.Request, m *message) {
+		if string(m.ID) == "7" {
+			<-r.Context().Done()
+			return
+		}
+		_, _ = fmt.Fprintf(contentJSON(w), `{"result":{},"jsonrpc":"2.0","id":%s}`, m.ID)
+	}
+	g := newGateway(t, server.targets())
+	t.Run("HTTP+SSE", func(t *testing.T) {
+		c := g.connect()
+		c.send(strings.Replace(initializeBody, "2025-11-25", oldestVersion, 1))
+		c.next()
+		c.send(slow)
+		eventually(t, "the server has the call", func() bool { return len(server.requests(toolCall)) == 1 })
+		c.send(cancel)
+		c.send(strings.Replace(slow, "7", "8", 1))
+		same(t, c.next(), `{"result":{},"jsonrpc":"2.0","id":8}`)
+		c.close()
+	})
+	t.Run("batch", func(t *testing.T) {
+		id := g.open()
+		s := g.stream(call{session: id, body: "[" + slow + "," + strings.Replace(slow, "7", "8", 1) + "]"})
+		same(t, s.next(), `{"result":{},"jsonrpc":"2.0","id":8}`)
+		eventually(t, "the server has the call", func() bool { return len(server.requests(toolCall)) == 4 })
+		g.do(call{session: id, body: cancel})
+		if left := s.all(); len(left) != 0 {
+			t.Errorf("got %q", left)
+		}
+	})
+}
+
+func TestCallIsCancelledWhileTheClientIsAsked(t *testing.T) {
+	server := newModernServer(t)
+	server.asking(ask(`"s"`, `"a":{"method":"roots/list"}`))
+	g := newGateway(t, server.targets())
+	id := g.openWith(everyCapability)
+	s := g.stream(call{body: `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"x"}}`, session: id})
+	question := s.nextRequest()
+	g.do(call{body: `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}`, session: id})
+	if left := s.all(); len(left) != 0 {
+		t.Errorf("got %q", left)
+	}
+	// Its answer comes too late.
+	g.do(call{session: id, body: `{"jsonrpc":"2.0","id":` + string(question.ID) + `,"result":{"roots":[]}}`})
+	same(t, len(server.requests(toolCall)), 1)
 }
