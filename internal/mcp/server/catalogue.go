@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -367,6 +368,9 @@ func (x *exchange) ask(ctx context.Context, t *target, method string, params []b
 	defer closeBody(response)
 	answer, err := x.readAnswer(response)
 	if err != nil {
+		if response.StatusCode == http.StatusOK {
+			x.countBroken(ctx, t)
+		}
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
@@ -374,6 +378,7 @@ func (x *exchange) ask(ctx context.Context, t *target, method string, params []b
 	}
 	var m jsonrpc.Message
 	if err := jsonrpc.Scan(answer, &m); err != nil || m.Kind != jsonrpc.Response {
+		x.countBroken(ctx, t)
 		return nil, us, fmt.Errorf("its answer to %s is no JSON-RPC response", method)
 	}
 	if m.Result.Empty() {

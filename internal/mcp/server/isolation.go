@@ -80,6 +80,6 @@ func readWhole(body io.Reader, buffer []byte, limit int64) ([]byte, error) {
 	return whole.Bytes(), err
 }
 
-func (x *exchange) tooLarge(t *target) *jsonrpc.Error {
-	return unavailable(t.Name, "its answer is larger than "+strconv.FormatInt(x.limits.MaxMessage, 10)+" bytes")
+func (x *exchange) tooLarge() string {
+	return "its answer is larger than " + strconv.FormatInt(x.limits.MaxMessage, 10) + " bytes"
 }

@@ -17,10 +17,14 @@ limitations under the License.
 package server
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/config"
 )
@@ -94,6 +98,34 @@ func TestNoServerAnswersForAnother(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestSlowServerKeepsNoNotificationFromOthers: a client waits for its notifications to be taken before it goes on.
+func TestSlowServerKeepsNoNotificationFromOthers(t *testing.T) {
+	letGo := make(chan struct{})
+	defer sync.OnceFunc(func() { close(letGo) })()
+	slow, other := newFakeServer(t).withTools("slow", "slow"), newFakeServer(t).withTools("other", "other")
+	var took atomic.Int32
+	slow.taken = func(*message) {
+		<-letGo
+		took.Add(1)
+	}
+	g := newGateway(t, []config.Target{slow.named("slow"), other.named("other")}, withLimits(func(l *config.Limits) {
+		l.ListTimeout, l.StragglerTimeout = time.Hour, time.Second
+	}))
+	request := g.request(call{body: `{"jsonrpc":"2.0","method":"notifications/initialized"}`, session: g.open()})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	response, err := http.DefaultTransport.RoundTrip(request.WithContext(ctx))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusAccepted || len(other.requests("notifications/initialized")) != 1 {
+		t.Errorf("got %d", response.StatusCode)
+	}
+	letGo <- struct{}{}
+	eventually(t, "the slow one takes it too", func() bool { return took.Load() == 1 })
 }
 
 // TestNoServerAnswersByItself: on the stream on which servers speak by themselves there are no answers.

@@ -24,6 +24,7 @@ import (
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/sse"
+	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/telemetry"
 )
 
 // pipedBody is the body of an answer whose events a goroutine writes. Close ends that, and waits for it.
@@ -137,6 +138,7 @@ func (b *modernCall) brokenOff(ctx context.Context, w *eventWriter, err error) e
 	}
 	t := b.c.target
 	b.log.Warn("Target's answer broke off", "backend", t.backend.Key, "target", t.Name, "error", err)
+	b.c.observed.UpstreamError(t.Name, telemetry.ErrorBroken)
 	return w.message(jsonrpc.AppendError(nil, b.id(), asUnavailable(t, err)))
 }
 

@@ -137,6 +137,7 @@ func (x *exchange) relayModernStream(ctx context.Context, t *target, response *h
 		if err != nil {
 			if !answered && x.r.Context().Err() == nil {
 				x.log.Warn("Target's stream broke off", "backend", x.backend.Key, "target", t.Name, "error", err)
+				x.countBroken(ctx, t)
 				x.observed.Result(telemetry.Unavailable)
 				_ = stream.send(messageEvent(jsonrpc.AppendError(nil, x.id(), unavailable(t.Name, brokenOff(ctx)))))
 			}

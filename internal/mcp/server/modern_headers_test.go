@@ -36,7 +36,7 @@ func TestHeadersThatMirrorAMessageGoWithNoOther(t *testing.T) {
 	header := map[string]string{"Mcp-Param-Region": "eu", "Traceparent": "00-1-2-01"}
 	g.result(modernPost{method: "tools/call", params: `"name":"echo"`, header: header})
 	g.result(modernPost{method: "tools/call", params: `"name":"b_echo"`, header: header})
-	for _, seen := range legacy.seen {
+	for _, seen := range append(legacy.requests(http.MethodPost), legacy.requests(http.MethodDelete)...) {
 		for name := range seen.header {
 			if strings.HasPrefix(name, "Mcp-") && name != "Mcp-Session-Id" && name != "Mcp-Protocol-Version" {
 				t.Errorf("%s was sent with %s", name, seen.body)

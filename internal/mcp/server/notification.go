@@ -21,6 +21,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/dynamic-mcp/dynamic-mcp/internal/mcp/jsonrpc"
 )
@@ -29,12 +30,13 @@ import (
 var errNotTaken = errors.New("it did not take a message in time")
 
 // notification hands a notification on to the targets that it concerns. The answer says that the gateway has taken it,
-// not what becomes of it.
+// not what becomes of it: of several targets, those that are slow take it when they can.
 func (x *exchange) notification() {
 	targets, body := x.concerned()
-	ctx, cancel := context.WithTimeoutCause(x.r.Context(), x.limits.ListTimeout, errNotTaken)
-	defer cancel()
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(x.r.Context()), x.limits.ListTimeout, errNotTaken)
+	stop := context.AfterFunc(x.running, cancel)
 	var delivered sync.WaitGroup
+	taken := make(chan struct{}, len(targets))
 	if x.message.Method == "notifications/cancelled" {
 		if request, ok := x.session.cancelled(x.body, x.message.Params); ok {
 			request.cancel(errCancelledByClient) // Servers need not end a cancelled request's stream.
@@ -50,10 +52,40 @@ func (x *exchange) notification() {
 				return
 			}
 			closeBody(response)
+			taken <- struct{}{}
 		})
 	}
-	delivered.Wait()
+	all := make(chan struct{})
+	x.background.Go(func() {
+		defer close(all)
+		defer cancel()
+		defer stop()
+		delivered.Wait()
+	})
+	x.waitFor(all, taken)
 	x.w.WriteHeader(http.StatusAccepted)
+}
+
+// waitFor waits for all targets, but once one has taken a notification only a little longer for the others, and not for a client
+// that has gone.
+func (x *exchange) waitFor(all, taken <-chan struct{}) {
+	var enough <-chan time.Time
+	for {
+		select {
+		case <-all:
+			return
+		case <-x.r.Context().Done():
+			return
+		case <-enough:
+			return
+		case <-taken:
+			if enough == nil {
+				timer := time.NewTimer(x.limits.StragglerTimeout)
+				defer timer.Stop()
+				enough = timer.C
+			}
+		}
+	}
 }
 
 // concerned returns the targets that a notification is for, and what to send them.

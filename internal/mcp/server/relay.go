@@ -55,10 +55,10 @@ func (x *exchange) relay(ctx context.Context, t *target, us upstreamSession, res
 func (x *exchange) relayBody(ctx context.Context, t *target, response *http.Response) {
 	limit := x.limits.MaxMessage
 	if response.ContentLength > limit {
-		x.fail(x.tooLarge(t))
+		x.failBroken(ctx, t, x.tooLarge())
 		return
 	}
-	if x.reads() || x.backend.isShared() {
+	if x.reads() || x.mayLink() || x.backend.isShared() {
 		x.relayRead(ctx, t, response)
 		return
 	}
@@ -85,6 +85,7 @@ func (x *exchange) relayBody(ctx context.Context, t *target, response *http.Resp
 	copied, err := x.copyTo(x.w, io.LimitReader(response.Body, limit+1), buffer[:])
 	if err != nil || copied > limit {
 		x.observed.Result(telemetry.Unavailable)
+		x.countBroken(ctx, t)
 		// The client has part of an answer; a broken connection tells it so.
 		panic(http.ErrAbortHandler)
 	}
@@ -111,14 +112,14 @@ func (x *exchange) relayRead(ctx context.Context, t *target, response *http.Resp
 		x.failBrokenOff(ctx, t)
 		return
 	case int64(len(body)) > x.limits.MaxMessage:
-		x.fail(x.tooLarge(t))
+		x.failBroken(ctx, t, x.tooLarge())
 		return
 	}
 	var m jsonrpc.Message
 	err = jsonrpc.Scan(body, &m)
 	if x.backend.isShared() {
 		if wrong := x.wrongAnswer(body, &m, err); wrong != "" {
-			x.fail(unavailable(t.Name, wrong))
+			x.failBroken(ctx, t, wrong)
 			return
 		}
 	}
@@ -189,7 +190,25 @@ func (x *exchange) failBrokenOff(ctx context.Context, t *target) {
 		x.endUnanswered()
 		return
 	}
-	x.fail(unavailable(t.Name, brokenOff(ctx)))
+	x.failBroken(ctx, t, brokenOff(ctx))
+}
+
+// failBroken tells the client why a target's answer is none.
+func (x *exchange) failBroken(ctx context.Context, t *target, why string) {
+	x.countBroken(ctx, t)
+	x.fail(unavailable(t.Name, why))
+}
+
+// countBroken counts an answer of a target that had begun, and is none.
+func (x *exchange) countBroken(ctx context.Context, t *target) {
+	kind := telemetry.ErrorBroken
+	if cause := context.Cause(ctx); cause != nil {
+		if errors.Is(cause, context.Canceled) {
+			return // Nobody waits for it any more.
+		}
+		kind = telemetry.ErrorTimeout
+	}
+	x.observed.UpstreamError(t.Name, kind)
 }
 
 // isCancelled returns whether a request has ended because the client cancelled it.
@@ -285,6 +304,7 @@ func (x *exchange) relayStream(
 			return // The server closed the stream for the client to come back for the answer.
 		default:
 			reason := brokenOff(ctx)
+			x.countBroken(ctx, t)
 			x.log.Warn("Target's stream broke off", "backend", x.backend.Key, "target", t.Name, "error", err)
 			x.observed.Result(telemetry.Unavailable)
 			failure := jsonrpc.AppendError(nil, x.id(), unavailable(t.Name, reason))

@@ -245,6 +245,7 @@ func (x *exchange) find(kind federation.Kind, name string) (federation.Entry, *j
 		if t := x.qualifiedBy(kind, name); t != nil {
 			i := slices.IndexFunc(failed, func(f targetError) bool { return f.target == t })
 			if recent := (*recentFailure)(nil); i >= 0 && (refresh || !errors.As(failed[i].err, &recent)) {
+				x.observed.Target(t.Name)
 				return federation.Entry{}, asUnavailable(t, failed[i].err)
 			}
 		}

@@ -20,10 +20,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"iter"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -65,11 +67,11 @@ func TestRequestsAreShown(t *testing.T) {
 
 	type shown struct{ method, target, result string }
 	want := map[shown]float64{
-		{"initialize", "", "ok"}:           1,
-		{"tools/call", "everything", "ok"}: 1,
-		{"tools/call", "", "rpc_error"}:    1,
-		{"tools/call", "", "unavailable"}:  1,
-		{"tools/list", "", "rejected"}:     1,
+		{"initialize", "", "ok"}:              1,
+		{"tools/call", "everything", "ok"}:    1,
+		{"tools/call", "", "rpc_error"}:       1,
+		{"tools/call", "down", "unavailable"}: 1,
+		{"tools/list", "", "rejected"}:        1,
 	}
 	got := map[shown]float64{}
 	eventually(t, "all requests are counted", func() bool {
@@ -113,6 +115,70 @@ func TestRequestsAreShown(t *testing.T) {
 		if strings.Contains(accessLog.String(), secret) {
 			t.Errorf("the access log has %q", secret)
 		}
+	}
+}
+
+func TestAnswersThatBreakOffAreCounted(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer func(w http.ResponseWriter, r *http.Request, m *message)
+		body   string
+		kind   string
+	}{
+		"half of an answer": {func(w http.ResponseWriter, _ *http.Request, _ *message) {
+			w.Header().Set("Content-Length", "100")
+			_, _ = contentJSON(w).Write([]byte(`{"jsonrpc"`))
+		}, callBody, "broken"},
+		"half of a list": {func(w http.ResponseWriter, _ *http.Request, _ *message) {
+			w.Header().Set("Content-Length", "100")
+			_, _ = contentJSON(w).Write([]byte(`{"jsonrpc"`))
+		}, listBody, "broken"},
+		"an answer that is too large": {func(w http.ResponseWriter, _ *http.Request, _ *message) {
+			w.Header().Set("Content-Length", "2000001")
+			_, _ = contentJSON(w).Write([]byte(`{"jsonrpc"`))
+		}, callBody, "broken"},
+		"a large answer that breaks off": {func(w http.ResponseWriter, _ *http.Request, _ *message) {
+			_, _ = contentJSON(w).Write(bytes.Repeat([]byte(" "), 3*wholeAnswer))
+			panic(http.ErrAbortHandler)
+		}, callBody, "broken"},
+		"a stream that breaks off": {func(w http.ResponseWriter, _ *http.Request, _ *message) {
+			events(w)(": hello\n\n")
+			panic(http.ErrAbortHandler)
+		}, callBody, "broken"},
+		"a stream that falls silent": {func(w http.ResponseWriter, r *http.Request, _ *message) {
+			events(w)(": hello\n\n")
+			<-r.Context().Done()
+		}, callBody, "timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, registry := newFakeServer(t), prometheus.NewRegistry()
+			observed, err := telemetry.New(telemetry.Options{Registerer: registry})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(observed.Close)
+			g := newGateway(t, server.targets(), func(o *Options, b *config.Backend) {
+				o.Telemetry = observed
+				observed.SetBackends(map[string]*config.Backend{b.Key: b})
+				o.Limits.MaxMessage = 2000000
+				if test.kind == "timeout" {
+					o.Limits.CallTimeout = 300 * time.Millisecond
+				}
+			})
+			id := g.open()
+			server.set(func() { server.answer = test.answer })
+			if response, err := http.DefaultTransport.RoundTrip(g.request(call{body: test.body, session: id})); err == nil {
+				_, _ = io.Copy(io.Discard, response.Body)
+				_ = response.Body.Close()
+			}
+			eventually(t, "the error is counted", func() bool {
+				for labels, value := range samples(t, registry, "dynamic_mcp_upstream_errors_total") {
+					if labels["target"] == "everything" && labels["kind"] == test.kind && value == 1 {
+						return true
+					}
+				}
+				return false
+			})
+		})
 	}
 }
 
