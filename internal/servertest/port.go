@@ -14,10 +14,10 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-
 package servertest
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -34,7 +34,7 @@ const (
 // nextPort begins elsewhere in every process, and gives no port twice for long.
 var nextPort = func() *atomic.Uint32 {
 	var next atomic.Uint32
-	next.Store(rand.Uint32N(portCount))
+	next.Store(rand.Uint32N(portCount)) //nolint:gosec // it need not be secret
 	return &next
 }()
 
@@ -45,7 +45,7 @@ func FreePort(address string) int {
 	for range 100 {
 		port := firstPort + int(nextPort.Add(1)%portCount)
 		var l net.Listener
-		if l, err = net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(port))); err == nil {
+		if l, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(address, strconv.Itoa(port))); err == nil {
 			_ = l.Close()
 			return port
 		}
