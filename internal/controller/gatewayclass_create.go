@@ -38,13 +38,16 @@ const reasonForeignController = "ForeignController"
 
 // classCreator creates the default GatewayClass when the manager starts, once: a class that is deleted while the
 // manager runs stays deleted.
+//
+// Every replica does so, and none when it begins to lead: while the manager is uninstalled, a replica may lead for the moment in
+// which it still runs, and would leave a class behind that was deleted before.
 type classCreator struct {
 	client.Client
 	recorder recorder.EventRecorder
 }
 
-// NeedLeaderElection says that only one of several managers does this.
-func (*classCreator) NeedLeaderElection() bool { return true }
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (*classCreator) NeedLeaderElection() bool { return false }
 
 // Start tries until it succeeds: an API server that is slow or away at the start is no reason to end the manager.
 func (c *classCreator) Start(ctx context.Context) error {
@@ -79,7 +82,10 @@ func (c *classCreator) ensure(ctx context.Context) error {
 	}
 	err := c.Get(ctx, client.ObjectKeyFromObject(class), class)
 	if apierrors.IsNotFound(err) {
-		if err = c.Create(ctx, class); err == nil {
+		switch err = c.Create(ctx, class); {
+		case apierrors.IsAlreadyExists(err):
+			return nil // Another replica was first.
+		case err == nil:
 			logger.Info("Created the GatewayClass")
 		}
 	}

@@ -17,6 +17,7 @@ limitations under the License.
 package controller
 
 import (
+	"context"
 	"reflect"
 	"slices"
 	"testing"
@@ -25,11 +26,14 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/dynamic-mcp/dynamic-mcp/api/v1alpha1"
@@ -57,6 +61,23 @@ func TestClassOfAnotherControllerIsLeftAloneAndReported(t *testing.T) {
 	g.Expect(stored.Labels).To(BeEmpty())
 	g.Expect(recorder.Events).To(Receive(And(
 		ContainSubstring("Warning ForeignController"), ContainSubstring("belongs to example.com/other"))))
+}
+
+// While the manager is uninstalled, the replica that ends last leads for a moment.
+func TestClassIsCreatedByReplicasThatStartAndByNoneThatBeginsToLead(t *testing.T) {
+	g := NewWithT(t)
+	g.Expect((&classCreator{}).NeedLeaderElection()).To(BeFalse())
+
+	c := fakeClient(t)
+	stale := interceptor.NewClient(c.(client.WithWatch), interceptor.Funcs{
+		Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+			return apierrors.NewNotFound(schema.GroupResource{Resource: "gatewayclasses"}, v1alpha1.GatewayClassName)
+		},
+	})
+	for _, replica := range []client.Client{stale, stale, c} {
+		g.Expect((&classCreator{Client: replica, recorder: events.NewFakeRecorder(1)}).ensure(t.Context())).To(Succeed())
+	}
+	g.Expect(c.Get(t.Context(), client.ObjectKey{Name: v1alpha1.GatewayClassName}, &gatewayv1.GatewayClass{})).To(Succeed())
 }
 
 func TestClassThatIsBeingDeletedIsCreatedAgain(t *testing.T) {
