@@ -18,12 +18,14 @@ package pods
 
 import (
 	"context"
-	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -168,8 +170,8 @@ func gatewayAddress(ctx context.Context, namespace, name string) (string, error)
 // hasLoadBalancer tells whether Services of type LoadBalancer get an address that answers on this machine.
 func hasLoadBalancer() bool { return os.Getenv("E2E_LOAD_BALANCER") != "" }
 
-// gatewayURL returns the URL of a Gateway's listener at the load balancer's address, and skips the story where the cluster
-// has no load balancer: what ran the suite says so.
+// gatewayURL returns the URL of a Gateway's listener at the load balancer's address once that leads to it, and skips the story
+// where the cluster has no load balancer: what ran the suite says so.
 func gatewayURL(ctx context.Context, namespace, name string, port int) string {
 	GinkgoHelper()
 	if !hasLoadBalancer() {
@@ -184,5 +186,14 @@ func gatewayURL(ctx context.Context, namespace, name string, port int) string {
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(address).To(Equal(service), "address of the Gateway")
 	}).WithContext(ctx).Should(Succeed())
-	return fmt.Sprintf("http://%s:%d", address, port)
+	// A Gateway is Programmed once its pods serve. The node takes a moment longer to lead the Service there.
+	listener := net.JoinHostPort(address, strconv.Itoa(port))
+	Eventually(func() error {
+		connection, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", listener)
+		if err != nil {
+			return err
+		}
+		return connection.Close()
+	}).WithContext(ctx).Should(Succeed())
+	return "http://" + listener
 }

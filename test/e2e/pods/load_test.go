@@ -67,24 +67,11 @@ type load struct {
 
 // startLoad starts a load that ends with the story at the latest.
 func startLoad(url string) *load {
-	GinkgoHelper()
 	ctx, cancel := context.WithTimeout(context.Background(), loadLasts)
 	l := &load{url: url, cancel: cancel, client: &http.Client{
 		Timeout:   callDeadline,
 		Transport: &http.Transport{MaxIdleConnsPerHost: 8 * loadClients},
 	}}
-	// A Gateway is Programmed once its pods serve. The node takes a moment longer to lead the Service there.
-	Eventually(func() error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodHead, url, nil)
-		if err != nil {
-			return err
-		}
-		response, err := l.client.Do(request)
-		if err != nil {
-			return err
-		}
-		return response.Body.Close()
-	}).WithContext(ctx).Should(Succeed())
 	for range loadClients {
 		for _, calls := range []func(context.Context){l.inOneSession, l.inManySessions, l.withoutSession, l.longCalls} {
 			l.running.Go(func() { calls(ctx) })
